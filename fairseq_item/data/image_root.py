@@ -1,0 +1,126 @@
+"""The place a catalogue's pictures lie in: a folder or an uncompressed tar."""
+
+import os
+import posixpath
+import stat
+import tarfile
+from pathlib import Path
+
+from fairseq_item.errors import InputError
+
+MAX_BYTES = 256 * 2**20
+
+
+class ImageRoot:
+    """Reads picture files by the names that a catalogue gives them.
+
+    A tar is scanned once, header by header, and then read by offset with ``os.pread``, which
+    neither moves nor shares a file position: forked workers may use one ``ImageRoot`` together,
+    and a pickled one opens the tar again on its own.
+
+    Names are relative to the root. Those that lead out of it (absolute, or through ``..``) count
+    as missing; symbolic links that the owner of a folder put into it are followed.
+
+    Args:
+        path: a folder or an uncompressed tar file.
+
+    Raises:
+        InputError: the path is missing, or is neither a folder nor a whole, uncompressed tar.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._descriptor = None
+        self._members = None
+        if self.path.is_dir():
+            return
+        if not self.path.exists():
+            raise InputError(f"{path} is missing; name a folder of pictures or a tar of them")
+        self._members = _scan_tar(self.path)
+
+    def read(self, name):
+        """The bytes of the file ``name``.
+
+        Raises:
+            KeyError: there is no such file, or it cannot be read; its argument is the reason.
+        """
+        key = _inside(name)
+        return self._read_file(key) if self._members is None else self._read_member(key)
+
+    def _read_file(self, key):
+        path = self.path / key
+        try:
+            # Looked at before it is opened: opening a pipe would wait for its writer.
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                raise KeyError("not a file")
+            _check_size(status.st_size)
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyError("missing") from None
+        except OSError as error:
+            raise KeyError(f"not readable: {error.strerror}") from None
+
+    def _read_member(self, key):
+        if key not in self._members:
+            raise KeyError("missing")
+        offset, size = self._members[key]
+        _check_size(size)
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+        data = os.pread(self._descriptor, size, offset)
+        if len(data) != size:
+            raise KeyError("not readable: the tar became shorter")
+        return data
+
+    def __getstate__(self):
+        return {**self.__dict__, "_descriptor": None}
+
+    def __del__(self):
+        if getattr(self, "_descriptor", None) is not None:
+            os.close(self._descriptor)
+
+
+def _inside(name):
+    """``name`` in the one form that files and tar members are looked up by."""
+    if not name:
+        raise KeyError("missing: no image is named")
+    if "\0" in name:
+        raise KeyError("missing: the name holds a NUL character")
+    if posixpath.isabs(name):
+        raise KeyError("missing: the name is an absolute path")
+    # Before normalising, for where "link/.." leads depends on the link.
+    if ".." in name.split("/"):
+        raise KeyError("missing: the name leads out of the image root")
+    return posixpath.normpath(name)
+
+
+def _check_size(size):
+    if size > MAX_BYTES:
+        raise KeyError(f"too large: {size / 2**20:.0f} MiB, the limit is {MAX_BYTES >> 20} MiB")
+
+
+def _scan_tar(path):
+    """Where each file of a tar lies: name -> (offset, size in bytes)."""
+    members = {}
+    length = path.stat().st_size
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                tar.members = []  # tarfile keeps every header it has seen; ours is enough
+                name = posixpath.normpath(member.name)
+                if member.isreg() and not member.issparse():
+                    if member.offset_data + member.size > length:
+                        raise tarfile.ReadError("it ends in the middle of a file")
+                    members[name] = (member.offset_data, member.size)
+                elif member.islnk():
+                    # tar writes a file that it meets a second time as a link to the first.
+                    first = members.get(posixpath.normpath(member.linkname))
+                    if first:
+                        members[name] = first
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as an uncompressed tar ({error}); "
+            "unpack it if it is compressed, write it again if it is cut off"
+        ) from None
+    return members

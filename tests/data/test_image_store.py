@@ -1,0 +1,177 @@
+"""A store gives back what was put in, says when it is not whole, and is fairseq's format."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
+from fairseq_item.data.patches import patchify
+from fairseq_item.errors import InputError
+
+SIZE, PATCH = 32, 8
+
+
+def pictures(count=5):
+    """Smooth pictures, so that JPEG keeps them nearly as they are."""
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        yield np.asarray(small.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+
+
+def write(prefix, codec="patches", count=5):
+    with ImageStoreWriter(prefix, codec, SIZE, PATCH, jpeg_quality=95) as writer:
+        for picture in pictures(count):
+            writer.add(picture)
+    return str(prefix)
+
+
+@pytest.fixture(params=["patches", "jpeg"])
+def prefix(request, tmp_path):
+    return write(tmp_path / "image" / "train", request.param)
+
+
+def test_round_trip(prefix):
+    store = ImageStore(prefix)
+    assert len(store) == store.meta.count == 5
+    for i, picture in enumerate(pictures()):
+        result = store.picture(i)
+        assert result.shape == (SIZE, SIZE, 3) and result.dtype == np.uint8
+        if store.meta.codec == "patches":
+            np.testing.assert_array_equal(result, picture)
+        else:
+            assert np.abs(result.astype(int) - picture).mean() < 4
+        np.testing.assert_array_equal(store.patches(i), patchify(result, PATCH))
+    store.verify()
+
+
+def test_raw(tmp_path):
+    patches = ImageStore(write(tmp_path / "patches"))
+    np.testing.assert_array_equal(patches.raw(1), patches.patches(1).ravel())
+    jpeg = ImageStore(write(tmp_path / "jpeg", "jpeg"))
+    assert jpeg.raw(1)[:2].tobytes() == b"\xff\xd8"
+
+
+def test_meta(prefix):
+    meta = ImageStore(prefix).meta
+    assert (meta.image_size, meta.patch_size, meta.channels, meta.version) == (SIZE, PATCH, 3, 1)
+    assert meta.fit == "pad"
+    assert meta.jpeg_quality == (95 if meta.codec == "jpeg" else None)
+
+
+def test_pictures_and_arrays_are_the_same(tmp_path):
+    prefix = write(tmp_path / "arrays")
+    with ImageStoreWriter(tmp_path / "pil", "patches", SIZE, PATCH) as writer:
+        for picture in pictures():
+            writer.add(Image.fromarray(picture))
+    first, second = ((tmp_path / f"{name}.bin").read_bytes() for name in ("arrays", "pil"))
+    assert first == second and prefix.endswith("arrays")
+
+
+def test_pickled_store_reads_on_its_own(prefix):
+    store = ImageStore(prefix)
+    data = pickle.dumps(store)
+    assert len(data) < 1000
+    np.testing.assert_array_equal(pickle.loads(data).picture(3), store.picture(3))
+
+
+def test_empty_store(tmp_path):
+    store = ImageStore(write(tmp_path / "none", count=0))
+    assert len(store) == 0
+    store.verify()
+
+
+def test_fairseq_reads_it(prefix):
+    indexed_dataset = pytest.importorskip("fairseq.data.indexed_dataset")
+    theirs, ours = indexed_dataset.MMapIndexedDataset(prefix), ImageStore(prefix)
+    assert len(theirs) == len(ours)
+    for i in range(len(ours)):
+        np.testing.assert_array_equal(theirs[i].numpy(), ours.raw(i))
+
+
+def edit(prefix, **changes):
+    path = f"{prefix}.json"
+    with open(path) as handle:
+        values = {**json.load(handle), **changes}
+    with open(path, "w") as handle:
+        json.dump({name: value for name, value in values.items() if value is not ...}, handle)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"count": 4}, "5 items"),
+        ({"version": 2}, "version 2"),
+        ({"codec": "webp"}, "no store known"),
+        ({"image_size": "32"}, "no store known"),
+        ({"checksum": ...}, "damaged"),
+        ({"colour": "red"}, "damaged"),
+        ({"version": ...}, "damaged"),
+    ],
+)
+def test_description_that_does_not_fit(tmp_path, changes, message):
+    prefix = write(tmp_path / "train")
+    edit(prefix, **changes)
+    with pytest.raises(InputError, match=message):
+        ImageStore(prefix)
+
+
+def test_sizes_that_do_not_fit(tmp_path):
+    prefix = write(tmp_path / "train")
+    edit(prefix, image_size=64)
+    with pytest.raises(InputError, match="3072"):
+        ImageStore(prefix)
+
+
+@pytest.mark.parametrize("suffix", ["bin", "idx", "json"])
+def test_missing_file(prefix, tmp_path, suffix):
+    (tmp_path / "image" / f"train.{suffix}").unlink()
+    with pytest.raises(InputError, match="missing"):
+        ImageStore(prefix)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"version":', "\x00"])
+def test_damaged_json(tmp_path, content):
+    prefix = write(tmp_path / "train")
+    (tmp_path / "train.json").write_text(content)
+    with pytest.raises(InputError, match="damaged"):
+        ImageStore(prefix)
+
+
+def test_verify_sees_one_changed_bit(prefix, tmp_path):
+    path = tmp_path / "image" / "train.bin"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="checksum"):
+        ImageStore(prefix).verify()
+
+
+def test_damaged_jpeg_item(tmp_path):
+    prefix = write(tmp_path / "train", "jpeg")
+    path = tmp_path / "train.bin"
+    path.write_bytes(b"\0" * len(path.read_bytes()))
+    with pytest.raises(InputError, match="item 2 is damaged"):
+        ImageStore(prefix).picture(2)
+
+
+def test_failed_writer_leaves_the_old_store(tmp_path):
+    prefix = write(tmp_path / "train")
+    with pytest.raises(RuntimeError):
+        with ImageStoreWriter(prefix, "patches", SIZE, PATCH) as writer:
+            writer.add(next(pictures()))
+            raise RuntimeError("stop")
+    assert len(ImageStore(prefix)) == 5
+
+
+def test_wrong_settings_and_pictures(tmp_path):
+    with pytest.raises(ValueError, match="webp"):
+        ImageStoreWriter(tmp_path / "train", "webp")
+    with pytest.raises(ValueError, match="multiple"):
+        ImageStoreWriter(tmp_path / "train", "patches", 100, 16)
+    with pytest.raises(ValueError, match="shape"):
+        with ImageStoreWriter(tmp_path / "train", "patches", SIZE, PATCH) as writer:
+            writer.add(np.zeros((8, 8, 3), np.uint8))

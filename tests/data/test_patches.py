@@ -1,0 +1,46 @@
+"""Patch order by hand, and back again."""
+
+import numpy as np
+import pytest
+
+from fairseq_item.data.patches import patchify, unpatchify
+
+
+def test_order_by_hand():
+    # 2 x 4 pixels, each (10 y + x, 0, 1): the left 2 x 2 patch first, row by row, channels last.
+    picture = np.zeros((2, 4, 3), np.uint8)
+    picture[..., 0] = [[0, 1, 2, 3], [10, 11, 12, 13]]
+    picture[..., 2] = 1
+    expected = [
+        [0, 0, 1, 1, 0, 1, 10, 0, 1, 11, 0, 1],
+        [2, 0, 1, 3, 0, 1, 12, 0, 1, 13, 0, 1],
+    ]
+    np.testing.assert_array_equal(patchify(picture, 2), expected)
+
+
+def test_patches_go_row_by_row():
+    picture = np.arange(6, dtype=np.uint8).reshape(3, 2, 1)
+    np.testing.assert_array_equal(patchify(picture, 1)[:, 0], range(6))
+
+
+@pytest.mark.parametrize("shape, patch", [((32, 32, 3), 8), ((4, 12, 3), 4), ((6, 4, 1), 2)])
+def test_round_trip(shape, patch):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    patches = patchify(picture, patch)
+    assert patches.dtype == np.uint8
+    assert patches.shape == (shape[0] * shape[1] // patch**2, patch**2 * shape[2])
+    np.testing.assert_array_equal(unpatchify(patches, patch, shape[:2]), picture)
+    if shape[0] == shape[1]:
+        np.testing.assert_array_equal(unpatchify(patches, patch), picture)
+        np.testing.assert_array_equal(unpatchify(patches, patch, shape[0]), picture)
+
+
+def test_sizes_that_do_not_fit():
+    with pytest.raises(ValueError, match="10 x 8"):
+        patchify(np.zeros((10, 8, 3), np.uint8), 4)
+    with pytest.raises(ValueError, match="do not make up"):
+        unpatchify(np.zeros((5, 48), np.uint8), 4)
+    with pytest.raises(ValueError, match="do not make up"):
+        unpatchify(np.zeros((4, 48), np.uint8), 4, 9)
+    with pytest.raises(ValueError, match="do not make up"):
+        unpatchify(np.zeros((4, 47), np.uint8), 4)
