@@ -1,0 +1,234 @@
+"""The file formats of a catalogue, each read into the same plain table."""
+
+import csv
+import gzip
+import json
+import logging
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from fairseq_item.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass
+class Table:
+    """A catalogue as it lies in its file.
+
+    Attributes:
+        fieldnames: names of the columns.
+        rows: ``rows()`` starts reading anew and yields (number, values): where the row lies, and
+            a list of strings as long as ``fieldnames``.
+        unit: what ``number`` counts: "line", from 1 with the header, or "row", from 1.
+    """
+
+    fieldnames: list
+    rows: Callable
+    unit: str = "line"
+
+
+def open_table(path):
+    """The :class:`Table` of a file, by its extension.
+
+    Raises:
+        InputError: the file is missing, empty, or in no format that is known; ``rows()`` raises
+            it too, at the first row that cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} is missing; name a catalogue file")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    zipped = suffixes[-1:] == [".gz"]
+    suffix = (suffixes[:-1] if zipped else suffixes)[-1:]
+    opener = OPENERS.get(suffix[0] if suffix else "")
+    if opener is None or (zipped and opener is _open_parquet):
+        raise InputError(
+            f"{path} has an unknown extension; a catalogue is .tsv, .csv, .jsonl (each also "
+            "with .gz) or .parquet"
+        )
+    return opener(path)
+
+
+def _lines(path):
+    """(line number, decoded line with its end) of a text file, gzipped or not."""
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    number = 0
+    try:
+        with opener(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                if number == 1 and raw.startswith(BOM):
+                    raw = raw[len(BOM) :]
+                yield number, raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} line {number} is not UTF-8; save the file as UTF-8") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path} cannot be unpacked after line {number} ({error}); gzip it again"
+        ) from None
+
+
+def _check_length(path, number, values, fieldnames, mend):
+    if len(values) != len(fieldnames):
+        raise InputError(
+            f"{path} line {number} has {len(values)} fields where the header has "
+            f"{len(fieldnames)}; {mend}"
+        )
+
+
+def _with_header(path, parse, mend):
+    """A table of a text format whose first row holds the names of the columns.
+
+    Args:
+        parse: makes (line number, list of values) of what ``_lines`` yields, header included.
+        mend: advice for a row of another length than the header.
+    """
+
+    def rows():
+        records = parse(path)
+        next(records)
+        for number, values in records:
+            _check_length(path, number, values, fieldnames, mend)
+            yield number, values
+
+    fieldnames = next(parse(path), (0, []))[1]
+    if not fieldnames:
+        raise InputError(f"{path} is empty; it needs a header and a row per product")
+    return Table(fieldnames, rows)
+
+
+def _parse_tsv(path):
+    for number, line in _lines(path):
+        line = line.rstrip("\r\n")
+        if line:
+            yield number, line.split("\t")
+
+
+def _parse_csv(path):
+    # Descriptions in further columns easily pass the module's limit of 131,072 characters.
+    csv.field_size_limit(2**31 - 1)
+    # Strict: a quote that is never closed must not swallow the rest of the file.
+    reader = csv.reader((line for _, line in _lines(path)), strict=True)
+    start = 1
+    try:
+        for values in reader:
+            if values:
+                yield start, values
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path} line {start} is not valid CSV ({error}); quote fields that hold commas, "
+            "quotes or line ends, and double the quotes inside them"
+        ) from None
+
+
+def _parse_json_lines(path):
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"{path} line {number} is not valid JSON ({error}); write one object a line"
+            ) from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path} line {number} is not a JSON object; write one object a line")
+        yield number, record
+
+
+def _open_tsv(path):
+    return _with_header(path, _parse_tsv, "values cannot hold tabs or line ends; use CSV for those")
+
+
+def _open_csv(path):
+    return _with_header(path, _parse_csv, "quote fields that hold commas")
+
+
+def _open_json_lines(path):
+    # A pass of its own: an object may have keys that none before it had.
+    names = {}
+    for _, record in _parse_json_lines(path):
+        names.update(dict.fromkeys(record))
+    if not names:
+        raise InputError(f"{path} is empty; it needs a JSON object per product")
+    fieldnames = list(names)
+
+    def rows():
+        for number, record in _parse_json_lines(path):
+            yield number, [_string(record.get(name)) for name in fieldnames]
+
+    return Table(fieldnames, rows)
+
+
+def _open_parquet(path):
+    import pyarrow.parquet
+
+    with _parquet_errors(path, "is not Parquet"), pyarrow.parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        fieldnames = [field.name for field in schema if not _holds_bytes(field.type)]
+    for name in schema.names:
+        if name not in fieldnames:
+            logger.warning("%s: column '%s' holds bytes, not text, and is left out", path, name)
+
+    def rows():
+        number = 0
+        damaged = _parquet_errors(path, "is damaged")
+        with damaged, pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=4096, columns=fieldnames):
+                columns = [batch.column(name).to_pylist() for name in fieldnames]
+                for number, values in enumerate(zip(*columns), number + 1):
+                    yield number, [_string(value) for value in values]
+
+    return Table(fieldnames, rows, unit="row")
+
+
+@contextmanager
+def _parquet_errors(path, problem):
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:  # pyarrow's own exceptions derive from these two
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} {problem} ({reason}); write it again") from None
+
+
+def _holds_bytes(kind):
+    """Whether an Arrow type is binary (pictures, say), or nests something that is."""
+    import pyarrow.types as types
+
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return True
+    return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _string(value):
+    """A JSON or Parquet value as the text that a TSV would hold."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        # Spreadsheets and data frames turn whole numbers, ids among them, into 1001.0 and gaps
+        # into NaN.
+        if value != value:
+            return ""
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+OPENERS = {
+    ".tsv": _open_tsv,
+    ".csv": _open_csv,
+    ".jsonl": _open_json_lines,
+    ".ndjson": _open_json_lines,
+    ".parquet": _open_parquet,
+}
