@@ -1,0 +1,33 @@
+"""ITEm: unsupervised image-text embeddings of products, as a fairseq ``--user-dir`` plugin.
+
+Importing this package is cheap: the catalogue and image tools need neither torch nor fairseq.
+The task, models, criterion and optimiser are registered when fairseq is already imported (which
+is how ``fairseq-train --user-dir`` comes here), when :class:`ItemModel` is first used, or by
+:func:`register`.
+"""
+
+import sys
+
+__version__ = "0.1.0"
+__all__ = ["ItemModel", "register"]
+
+
+def register():
+    """Register everything of this plugin with fairseq; calling it again does nothing."""
+    import fairseq_item.criterions
+    import fairseq_item.models
+    import fairseq_item.optim
+    import fairseq_item.tasks  # noqa: F401
+
+
+def __getattr__(name):
+    if name == "ItemModel":
+        register()
+        from fairseq_item.models.item import ItemModel
+
+        return ItemModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if "fairseq" in sys.modules:
+    register()

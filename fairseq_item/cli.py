@@ -1,0 +1,75 @@
+"""What all commands share: help with defaults, progress, logging, and one-line errors."""
+
+import argparse
+import logging
+import sys
+
+from tqdm import tqdm
+
+from fairseq_item.errors import InputError
+
+
+def arguments(description):
+    """An argument parser whose ``--help`` shows every default."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+
+
+def progress(iterable, desc, total=None, unit="it"):
+    """Iterate with a progress bar on a terminal, and with a plain line now and then in a log.
+
+    Args:
+        iterable: what to iterate over.
+        desc: what is being done, a few words.
+        total: number of steps, taken from ``len(iterable)`` where that is known.
+        unit: what one step is ("image", "product").
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        iterable,
+        desc=desc,
+        total=total,
+        unit=f" {unit}",
+        file=sys.stderr if terminal else _PlainLines(),
+        mininterval=0.2 if terminal else 10.0,
+        miniters=None if terminal else 1,
+        ncols=None if terminal else 100,
+        ascii=not terminal,
+    )
+
+
+class _PlainLines:
+    """A stderr for tqdm in which each refresh is a line of its own."""
+
+    def write(self, text):
+        text = text.strip("\r\n ")
+        if text:
+            sys.stderr.write(text + "\n")
+
+    def flush(self):
+        sys.stderr.flush()
+
+
+def run(main, argv=None):
+    """Run a command's ``main(argv)`` and turn bad input into one line and exit status 2.
+
+    Raises:
+        SystemExit: always; status 0 after success, 2 after ``InputError``, 130 after Ctrl-C.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s | %(levelname)s | %(message)s", stream=sys.stderr
+    )
+    try:
+        main(argv)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) left; keep Python from complaining again while it shuts down.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,118 @@
+"""The paper's five objectives in one criterion (equation 3)."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from omegaconf import II
+
+OBJECTIVES = ("itm", "mlm", "gmlm", "mim", "gmim")
+
+
+@dataclass
+class ItemPretrainingCriterionConfig(FairseqDataclass):
+    """Weights of the objectives; the defaults are the paper's."""
+
+    itm_weight: float = field(default=1.0, metadata={"help": "image-text matching"})
+    mlm_weight: float = field(default=0.1, metadata={"help": "masked language modelling"})
+    gmlm_weight: float = field(default=0.1, metadata={"help": "the same from h([CLS])"})
+    mim_weight: float = field(default=0.01, metadata={"help": "masked image modelling"})
+    gmim_weight: float = field(default=0.01, metadata={"help": "the same from h([CLS])"})
+    mismatch_prob: float = II("task.mismatch_prob")
+    masked_losses_on: str = II("task.masked_losses_on")
+
+
+@register_criterion("item_pretraining", dataclass=ItemPretrainingCriterionConfig)
+class ItemPretrainingCriterion(FairseqCriterion):
+    """ITM + 0.1 (MLM + GMLM) + 0.01 (MIM + GMIM).
+
+    Each objective is the mean over a product's own masked places, then over products. The sum over
+    products is what goes back to fairseq, with the number of products as ``sample_size``; so the
+    gradient is the same however a batch is cut over micro-batches and processes, and an objective
+    without a masked place contributes 0.
+    """
+
+    def __init__(self, task, cfg):
+        super().__init__(task)
+        self.weights = {name: float(getattr(cfg, f"{name}_weight")) for name in OBJECTIVES}
+        # Where the masked losses count on matched pairs only, the sum over products misses the
+        # mismatched share; without this the weights would silently be halved.
+        share = 1.0 - cfg.mismatch_prob if cfg.masked_losses_on == "matched" else 1.0
+        self.gradient_weights = {
+            name: weight if name == "itm" else weight / max(share, 1e-8)
+            for name, weight in self.weights.items()
+        }
+
+    def forward(self, model, sample, reduce=True):
+        """Returns (loss summed over products, number of products, what to log)."""
+        predictions = model(**sample["net_input"])
+        sums = self._sums(predictions, sample)
+        loss = sum(self.gradient_weights[name] * sums[name] for name in OBJECTIVES)
+        products = sample["nsentences"]
+        log = {"sample_size": products, "nsentences": products, "ntokens": sample["ntokens"]}
+        for name, value in sums.items():
+            log[f"{name}_sum"] = value.detach()
+            log[f"{name}_weighted_sum"] = self.weights[name] * value.detach()
+        log.update(self._counts(predictions, sample))
+        return loss, products, log
+
+    def _sums(self, predictions, sample):
+        """Each objective summed over products, a float32 scalar each."""
+        targets, title, patch = (
+            sample[key] for key in ("title_targets", "title_weights", "patch_weights")
+        )
+        pixels = predictions.patch_targets
+        return {
+            "itm": F.cross_entropy(predictions.itm, sample["match"], reduction="sum"),
+            "mlm": (F.cross_entropy(predictions.mlm, targets, reduction="none") * title).sum(),
+            "gmlm": (F.cross_entropy(predictions.gmlm, targets, reduction="none") * title).sum(),
+            "mim": ((predictions.mim - pixels).square().sum(-1) * patch).sum(),
+            "gmim": ((predictions.gmim - pixels).square().sum(-1) * patch).sum(),
+        }
+
+    def _counts(self, predictions, sample):
+        """Products behind each objective, and right answers; tensors, so that no GPU waits."""
+        with torch.no_grad():
+            targets, counted = sample["title_targets"], sample["title_weights"] > 0
+            return {
+                "title_products": sample["title_weights"].sum(),
+                "patch_products": sample["patch_weights"].sum(),
+                "places": counted.sum(),
+                "itm_right": (predictions.itm.argmax(-1) == sample["match"]).sum(),
+                "mlm_right": ((predictions.mlm.argmax(-1) == targets) & counted).sum(),
+                "gmlm_right": ((predictions.gmlm.argmax(-1) == targets) & counted).sum(),
+            }
+
+    @staticmethod
+    def reduce_metrics(logging_outputs):
+        """Log each objective unweighted and weighted, their total as ``loss``, and accuracies."""
+
+        def total(key):
+            return float(sum(float(log.get(key, 0)) for log in logging_outputs))
+
+        products, places = total("sample_size"), total("places")
+        units = {"itm": products}
+        units.update(dict.fromkeys(("mlm", "gmlm"), total("title_products")))
+        units.update(dict.fromkeys(("mim", "gmim"), total("patch_products")))
+        for name in OBJECTIVES:
+            if units[name] > 0:
+                for key in (name, f"{name}_weighted"):
+                    metrics.log_scalar(key, total(f"{key}_sum") / units[name], units[name], round=4)
+        metrics.log_derived("loss", _total_loss)
+        right = {"itm": products, "mlm": places, "gmlm": places}
+        for name, count in right.items():
+            if count > 0:
+                accuracy = 100 * total(f"{name}_right") / count
+                metrics.log_scalar(f"{name}_accuracy", accuracy, count, round=2)
+
+    @staticmethod
+    def logging_outputs_can_be_summed():
+        return True
+
+
+def _total_loss(meters):
+    weighted = (meters.get(f"{name}_weighted") for name in OBJECTIVES)
+    return round(float(sum(meter.avg for meter in weighted if meter is not None)), 5)

@@ -1,0 +1,171 @@
+"""fairseq's memory-mapped index format (``.bin`` and ``.idx``), read and written without fairseq.
+
+fairseq's own reader touches every byte of both files when it opens them, in every worker, and
+returns int64 whatever was stored. This one maps the files and returns views of them.
+
+Format of ``.idx``: magic ``MMIDIDX\\0\\0``, version (uint64) 1, dtype code (uint8), count (uint64),
+then ``count`` sizes in elements (int32) and ``count`` byte offsets into ``.bin`` (int64).
+"""
+
+import os
+import struct
+from array import array
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.errors import InputError
+
+MAGIC = b"MMIDIDX\x00\x00"
+HEADER = struct.Struct("<9sQBQ")
+# The codes of fairseq.data.indexed_dataset; code 6 is a double there whatever its table says.
+DTYPES = {
+    1: np.uint8,
+    2: np.int8,
+    3: np.int16,
+    4: np.int32,
+    5: np.int64,
+    6: np.float64,
+    7: np.double,
+    8: np.uint16,
+    9: np.uint32,
+    10: np.uint64,
+}
+CODES = {np.dtype(t): code for code, t in sorted(DTYPES.items(), reverse=True)}
+
+
+def bin_path(prefix):
+    return Path(f"{prefix}.bin")
+
+
+def idx_path(prefix):
+    return Path(f"{prefix}.idx")
+
+
+class MMapIndex:
+    """Read-only view of ``prefix.bin`` and ``prefix.idx``; opening costs the same for any size.
+
+    ``index[i]`` is a 1-D array of item ``i``, a view of the map: copy it before writing to it.
+
+    Attributes:
+        sizes: int32 array of shape (count,), elements an item.
+        dtype: dtype of the stored elements.
+
+    Raises:
+        InputError: a file is missing, is not in this format, or is shorter than its index says.
+    """
+
+    def __init__(self, prefix):
+        self.prefix = str(prefix)
+        self._open()
+
+    def _open(self):
+        idx, data = idx_path(self.prefix), bin_path(self.prefix)
+        for path in (idx, data):
+            if not path.exists():
+                raise InputError(f"{path} is missing; run the preprocessing that writes it")
+        with open(idx, "rb") as handle:
+            header = handle.read(HEADER.size)
+        if len(header) < HEADER.size or header[:9] != MAGIC:
+            raise InputError(f"{idx} is not an mmap index; write it again")
+        _, version, code, count = HEADER.unpack(header)
+        if version != 1 or code not in DTYPES:
+            raise InputError(f"{idx} has version {version} and dtype code {code}; write it again")
+        self.dtype = np.dtype(DTYPES[code])
+        if os.path.getsize(idx) != HEADER.size + 12 * count:
+            raise InputError(f"{idx} does not hold the {count} items it announces; write it again")
+        if count == 0:
+            self.sizes = np.zeros(0, np.int32)
+            self._offsets = np.zeros(0, np.int64)
+            self._data = np.zeros(0, self.dtype)
+            return
+        raw = np.memmap(idx, mode="r", dtype=np.uint8)
+        sizes_end = HEADER.size + 4 * count
+        self.sizes = raw[HEADER.size : sizes_end].view(np.int32)
+        self._offsets = raw[sizes_end:].view(np.int64)
+        end = int(self._offsets[-1]) + int(self.sizes[-1]) * self.dtype.itemsize
+        if data.stat().st_size != end:
+            raise InputError(f"{data} has {data.stat().st_size} bytes where {idx} says {end}")
+        if end == 0:
+            self._data = np.zeros(0, self.dtype)
+        else:
+            self._data = np.memmap(data, mode="r", dtype=self.dtype)
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def __getitem__(self, i):
+        start = int(self._offsets[i]) // self.dtype.itemsize
+        return self._data[start : start + int(self.sizes[i])]
+
+    # Worker processes map the files again; shipping a map through a pipe would copy it.
+    def __getstate__(self):
+        return {"prefix": self.prefix}
+
+    def __setstate__(self, state):
+        self.prefix = state["prefix"]
+        self._open()
+
+
+class MMapIndexWriter:
+    """Write items one after another; the files appear under their names only when all is written.
+
+    Use as a context manager. ``.bin`` takes its place before ``.idx``, so an index never
+    describes data that is not there.
+
+    Args:
+        prefix: path without ``.bin`` and ``.idx``.
+        dtype: element type, one of ``DTYPES``.
+    """
+
+    def __init__(self, prefix, dtype):
+        self.prefix = str(prefix)
+        self.dtype = np.dtype(dtype)
+        self.sizes = array("i")  # 4 bytes an item, where a list would take 36
+        self._temporary = {p: p.with_name(f".{p.name}.tmp") for p in self._paths()}
+
+    def _paths(self):
+        return bin_path(self.prefix), idx_path(self.prefix)
+
+    def __enter__(self):
+        bin_path(self.prefix).parent.mkdir(parents=True, exist_ok=True)
+        self._bin = open(self._temporary[bin_path(self.prefix)], "wb")
+        return self
+
+    def add(self, item):
+        """Append one item: anything that ``numpy.asarray`` takes, flattened, or raw bytes."""
+        if isinstance(item, (bytes, bytearray, memoryview)):
+            data, count = item, len(item) // self.dtype.itemsize
+        else:
+            values = np.ascontiguousarray(item, dtype=self.dtype)
+            data, count = values.tobytes(), values.size
+        self._bin.write(data)
+        self.sizes.append(count)
+
+    def __exit__(self, kind, error, trace):
+        self._bin.close()
+        if kind is None:
+            write_idx(self._temporary[idx_path(self.prefix)], self.sizes, self.dtype)
+            for path in self._paths():
+                os.replace(self._temporary[path], path)
+        else:
+            for temporary in self._temporary.values():
+                temporary.unlink(missing_ok=True)
+
+
+def write_idx(path, sizes, dtype):
+    """Write the ``.idx`` file of items that lie one after another in their ``.bin``.
+
+    Args:
+        path: file to write.
+        sizes: elements an item, in order.
+        dtype: dtype of the elements.
+    """
+    sizes = np.asarray(sizes, np.int32)
+    offsets = np.zeros(len(sizes), np.int64)
+    # int64 before the product: int32 offsets turn negative past 2 GiB.
+    np.cumsum(sizes[:-1].astype(np.int64) * np.dtype(dtype).itemsize, out=offsets[1:])
+    with open(path, "wb") as handle:
+        handle.write(HEADER.pack(MAGIC, 1, CODES[np.dtype(dtype)], len(sizes)))
+        handle.write(sizes.tobytes())
+        handle.write(offsets.tobytes())

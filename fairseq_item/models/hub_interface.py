@@ -1,0 +1,180 @@
+"""A trained model in use: strings and pictures in, embeddings out.
+
+All that is needed lies in one folder: the checkpoint, ``dict.txt`` and ``bpe.model``.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from fairseq.data import Dictionary
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
+from omegaconf import OmegaConf
+from PIL import Image
+from torch import nn
+
+from fairseq_item.data.augment import center_crop
+from fairseq_item.data.item_dataset import Geometry
+from fairseq_item.data.patches import patchify
+from fairseq_item.data.pictures import PictureError, decode_picture, fit_square, to_rgb
+from fairseq_item.data.titles import TitleTokenizer
+from fairseq_item.errors import InputError
+
+
+class ItemHubInterface(nn.Module):
+    """What :meth:`ItemModel.from_pretrained` returns.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        cfg: the whole configuration it was trained with.
+        dictionary: fairseq ``Dictionary`` with ``<mask>``.
+        geometry: sizes of its input.
+        digest: SHA-256 of the checkpoint file.
+        dim: width d of each embedding.
+    """
+
+    def __init__(self, model, cfg, dictionary, tokenizer, digest):
+        super().__init__()
+        self.model = model.eval()
+        self.cfg, self.dictionary, self.tokenizer = cfg, dictionary, tokenizer
+        self.digest = digest
+        self.dim = cfg.model.encoder_embed_dim
+        self.geometry = Geometry(
+            cfg.model.image_size, cfg.model.patch_size, cfg.model.max_title_length
+        )
+
+    @property
+    def device(self):
+        return next(self.parameters()).device
+
+    def encode(self, titles=None, images=None, batch_size=64):
+        """Embed products given by title, picture or both.
+
+        Args:
+            titles: list of n strings, None where a product has no title; or None for no titles.
+            images: list of n pictures: a PIL image, a path, or None; or None for no pictures.
+            batch_size: products computed at once; it does not change the result.
+
+        Returns:
+            (global, title, image): float32 arrays of shape (n, d), L2-normalised. A part that a
+            product lacks is all zeros.
+
+        Raises:
+            InputError: a picture cannot be read, or the lists differ in length.
+        """
+        if isinstance(titles, (str, bytes)) or isinstance(images, (str, Path, Image.Image)):
+            raise InputError("encode() takes lists; put the title or picture into one")
+        if titles is None and images is None:
+            raise InputError("give titles, images or both")
+        n = len(images if titles is None else titles)
+        titles = [None] * n if titles is None else list(titles)
+        images = [None] * n if images is None else list(images)
+        if len(titles) != len(images):
+            raise InputError(f"{len(titles)} titles beside {len(images)} images; give one each")
+        parts = [np.zeros((n, self.dim), np.float32) for _ in range(3)]
+        for start in range(0, n, batch_size):
+            block = slice(start, start + batch_size)
+            for part, rows in zip(parts, self._encode_block(titles[block], images[block])):
+                part[block] = rows
+        return tuple(parts)
+
+    def _encode_block(self, titles, images):
+        pieces = [self._pieces(title) for title in titles]
+        title = torch.full(
+            (len(titles), max(map(len, pieces)) + 2), self.dictionary.pad(), dtype=torch.long
+        )
+        for row, ids in zip(title, pieces):
+            row[0], row[len(ids) + 1] = self.dictionary.bos(), self.dictionary.eos()
+            row[1 : len(ids) + 1] = torch.from_numpy(ids)
+        patches = torch.from_numpy(np.stack([self._patches(image) for image in images]))
+        has_picture = None
+        if any(image is None for image in images):
+            has_picture = torch.tensor([image is not None for image in images], device=self.device)
+        return self.embed(title.to(self.device), patches.to(self.device), has_picture)
+
+    def embed(self, title, patches, has_picture=None):
+        """Embed a batch that is on the device already; see ``ItemModel.embed``.
+
+        Returns:
+            (global, title, image): float32 arrays of shape (B, d), L2-normalised.
+        """
+        with torch.inference_mode():
+            parts = self.model.embed(title, patches, has_picture)
+            return tuple(nn.functional.normalize(part, dim=-1).cpu().numpy() for part in parts)
+
+    def _pieces(self, title):
+        ids = self.tokenizer.encode(title or "")[: self.geometry.max_title_length]
+        return np.asarray(ids, np.int64)
+
+    def _patches(self, image):
+        geometry = self.geometry
+        if image is None:
+            return np.zeros((geometry.patches, geometry.patch_size**2 * 3), np.uint8)
+        stored = self.cfg.task.get("stored_image_size") or geometry.image_size
+        square = fit_square(_open(image, stored), stored, self.cfg.task.get("fit") or "pad")
+        return patchify(center_crop(np.asarray(square), geometry.image_size), geometry.patch_size)
+
+
+def _open(image, target):
+    if isinstance(image, Image.Image):
+        return to_rgb(image)
+    try:
+        return decode_picture(Path(image).read_bytes(), target)
+    except OSError as error:
+        raise InputError(f"{image} cannot be read ({error.strerror}); check the path") from None
+    except PictureError as error:
+        raise InputError(f"{image} cannot be used: {error}; give another picture") from None
+
+
+def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
+    """Load a model folder or a checkpoint file; see ``ItemModel.from_pretrained``."""
+    path = Path(path)
+    checkpoint = path / checkpoint_file if path.is_dir() else path
+    folder = checkpoint.parent
+    for needed in (checkpoint, folder / "dict.txt", folder / "bpe.model"):
+        if not needed.exists():
+            raise InputError(
+                f"{needed} is missing; a model folder holds a checkpoint, dict.txt and bpe.model"
+            )
+    state = _read(checkpoint)
+    cfg = OmegaConf.create(state["cfg"])
+    dictionary = Dictionary.load(str(folder / "dict.txt"))
+    dictionary.add_symbol("<mask>")
+    model = _build(cfg.model, dictionary, checkpoint)
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(f"{checkpoint} does not fit {folder}/dict.txt: {reason}") from None
+    with open(checkpoint, "rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    tokenizer = TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
+    return ItemHubInterface(model, cfg, dictionary, tokenizer, digest).to(device)
+
+
+def _read(checkpoint):
+    try:
+        # weights_only: tensors and plain containers, so loading runs no code from the file.
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{checkpoint} is no usable checkpoint: {reason}") from None
+    if not isinstance(state, dict) or not state.get("cfg") or "model" not in state:
+        raise InputError(f"{checkpoint} is not a checkpoint that fairseq-train wrote")
+    return state
+
+
+class _Vocabulary:
+    """The one thing of a task that ``build_model`` asks for."""
+
+    def __init__(self, dictionary):
+        self.source_dictionary = dictionary
+
+
+def _build(cfg, dictionary, checkpoint):
+    name = cfg.get("_name")
+    kind = ARCH_MODEL_REGISTRY.get(name) or MODEL_REGISTRY.get(name)
+    if kind is None or not hasattr(kind, "embed"):
+        raise InputError(f"{checkpoint} holds a model {name!r}, which this plugin does not know")
+    return kind.build_model(cfg, _Vocabulary(dictionary))

@@ -1,0 +1,271 @@
+"""ITEm: one encoder over title pieces and image patches, with the five pre-training heads."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import NamedTuple, Optional
+
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.models import (
+    BaseFairseqModel,
+    register_model,
+    register_model_architecture,
+)
+from torch import nn
+
+from fairseq_item.modules.embeddings import ItemEmbedding
+from fairseq_item.modules.encoder import Encoder
+from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
+
+
+@dataclass
+class ItemModelConfig(FairseqDataclass):
+    """Sizes of ITEm; the defaults are item_base, the paper's."""
+
+    encoder_layers: int = field(default=12, metadata={"help": "encoder layers"})
+    encoder_embed_dim: int = field(default=768, metadata={"help": "width of the encoder"})
+    encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "feed-forward width"})
+    encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads"})
+    dropout: float = field(default=0.1, metadata={"help": "dropout of the hidden states"})
+    attention_dropout: float = field(default=0.1, metadata={"help": "dropout of the attention"})
+    image_size: int = field(default=224, metadata={"help": "side of the picture seen, in pixels"})
+    patch_size: int = field(default=16, metadata={"help": "side of a patch, in pixels"})
+    max_title_length: int = field(
+        default=36, metadata={"help": "title pieces seen; longer titles are cut"}
+    )
+    compute_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(
+        default="float32",
+        metadata={"help": "precision of the forward pass; parameters stay float32"},
+    )
+
+
+class Encoded(NamedTuple):
+    """Hidden states of a batch: B products, T title places, m patches, d wide."""
+
+    title: torch.Tensor  # (B, T, d), place 0 is [CLS]
+    patches: torch.Tensor  # (B, m, d)
+
+    @property
+    def cls(self):
+        return self.title[:, 0]
+
+
+class Predictions(NamedTuple):
+    """What the five objectives score, K masked pieces and M masked patches (all float32)."""
+
+    itm: torch.Tensor  # (B, 2) logits: mismatch, match
+    mlm: torch.Tensor  # (K, vocabulary) logits
+    gmlm: torch.Tensor  # (K, vocabulary) logits
+    mim: torch.Tensor  # (M, patch_dim), pixels in [0, 1]
+    gmim: torch.Tensor  # (M, patch_dim)
+    patch_targets: torch.Tensor  # (M, patch_dim), the true pixels
+
+
+@register_model("item", dataclass=ItemModelConfig)
+class ItemModel(BaseFairseqModel):
+    """The paper's model. Build it through fairseq, or load it with :meth:`from_pretrained`."""
+
+    def __init__(self, cfg, vocabulary, padding, cls, sep):
+        super().__init__()
+        if cfg.image_size % cfg.patch_size:
+            raise ValueError(
+                f"image size {cfg.image_size} is not a multiple of patch size {cfg.patch_size}"
+            )
+        dim = cfg.encoder_embed_dim
+        patch_dim = cfg.patch_size**2 * 3
+        self.cfg = copy.copy(cfg)
+        self.special = (padding, cls, sep)
+        self.embedding = ItemEmbedding(
+            vocabulary,
+            padding,
+            dim,
+            cfg.max_title_length + 2,
+            (cfg.image_size // cfg.patch_size) ** 2,
+            patch_dim,
+            cfg.dropout,
+        )
+        self.encoder = Encoder(
+            cfg.encoder_layers,
+            dim,
+            cfg.encoder_attention_heads,
+            cfg.encoder_ffn_embed_dim,
+            cfg.dropout,
+            cfg.attention_dropout,
+        )
+        self.itm = nn.Linear(dim, 2)
+        self.mlm = TokenTransform(dim)
+        self.gmlm = GlobalTransform(dim)
+        self.vocabulary = VocabularyHead(self.embedding.token)
+        self.mim = nn.Linear(dim, patch_dim)
+        self.gmim = GlobalTransform(dim)
+        self.gmim_pixels = nn.Linear(dim, patch_dim)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draw all weights anew: normal with deviation 0.02, biases zero, as in BERT."""
+        self.apply(_initialise)
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        dictionary = task.source_dictionary
+        return cls(cfg, len(dictionary), dictionary.pad(), dictionary.bos(), dictionary.eos())
+
+    @classmethod
+    def from_pretrained(cls, path, checkpoint_file="checkpoint_best.pt", device="cpu"):
+        """Load a model folder, or one checkpoint file, for use outside training.
+
+        Args:
+            path: folder with ``checkpoint_file``, ``dict.txt`` and ``bpe.model``, or the path of
+                a checkpoint with the other two beside it.
+            checkpoint_file: which checkpoint of the folder.
+            device: where the model computes.
+
+        Returns:
+            :class:`fairseq_item.models.hub_interface.ItemHubInterface`.
+
+        Raises:
+            InputError: a file is missing or is not a checkpoint of this plugin.
+        """
+        from fairseq_item.models.hub_interface import load
+
+        return load(path, checkpoint_file, device)
+
+    def max_positions(self):
+        return self.cfg.max_title_length + 2
+
+    def set_mean_pixels(self, mean_patch):
+        """Start both pixel heads at the mean patch, (patch_dim,) in [0, 1].
+
+        Otherwise the first thousands of updates go into learning the brightness of the
+        background: a bias moves by at most the learning rate an update.
+        """
+        for head in (self.mim, self.gmim_pixels):
+            head.bias.data.copy_(mean_patch)
+
+    def _autocast(self, device):
+        low = self.cfg.compute_dtype == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=low)
+
+    def encode(self, title, patches, hidden_patches=None, has_picture=None):
+        """Hidden states of a batch.
+
+        Args:
+            title: int64 (B, T): [CLS] pieces [SEP], padded.
+            patches: uint8 (B, m, patch_dim).
+            hidden_patches: int64, flat places into B*m that show the mask patch, or None.
+            has_picture: bool (B,), false where the product has no picture; None if all have one.
+
+        Returns:
+            :class:`Encoded`.
+        """
+        with self._autocast(title.device):
+            sequence = self.embedding(title, patches, hidden_patches)
+            present = (title != self.special[0])[:, : title.size(1)]
+            pictures = present.new_ones(patches.shape[:2])
+            if has_picture is not None:
+                pictures = pictures & has_picture[:, None]
+            states = self.encoder(sequence, torch.cat([present, pictures], 1))
+        return Encoded(states[:, : title.size(1)], states[:, title.size(1) :])
+
+    def forward(self, title, patches, hidden_patches, masked_title, masked_patches):
+        """Scores of the five objectives; the vocabulary is scored at masked places only.
+
+        Args:
+            title, patches, hidden_patches: as in :meth:`encode`.
+            masked_title: int64 (K,), flat places into B*T to predict.
+            masked_patches: int64 (M,), flat places into B*m to reconstruct.
+
+        Returns:
+            :class:`Predictions`.
+        """
+        encoded = self.encode(title, patches, hidden_patches)
+        with self._autocast(title.device):
+            words, wide = encoded.title.flatten(0, 1)[masked_title], title.size(1)
+            word_cls = encoded.cls[masked_title.div(wide, rounding_mode="floor")]
+            word_place = self.embedding.title_position(masked_title % wide)
+            hidden = torch.cat([self.mlm(words), self.gmlm(word_cls, word_place.to(words.dtype))])
+            mlm, gmlm = self.vocabulary(hidden).float().split(len(masked_title))
+
+            pixels, count = encoded.patches.flatten(0, 1)[masked_patches], patches.size(1)
+            patch_cls = encoded.cls[masked_patches.div(count, rounding_mode="floor")]
+            patch_place = self.embedding.patch_position(masked_patches % count)
+            mim = self.mim(pixels).float()
+            gmim = self.gmim_pixels(self.gmim(patch_cls, patch_place.to(pixels.dtype))).float()
+            itm = self.itm(encoded.cls).float()
+        targets = patches.flatten(0, 1)[masked_patches].float() / 255.0
+        return Predictions(itm, mlm, gmlm, mim, gmim, targets)
+
+    def embed(self, title, patches, has_picture=None):
+        """The three embeddings of the paper, not normalised.
+
+        Args:
+            title, patches, has_picture: as in :meth:`encode`.
+
+        Returns:
+            (global, title, image), each float32 (B, d): h([CLS]), the mean over the title's pieces
+            and the mean over the patches. A part that a product lacks is all zeros.
+        """
+        encoded = self.encode(title, patches, has_picture=has_picture)
+        pieces = torch.ones_like(title, dtype=torch.bool)
+        for symbol in self.special:
+            pieces &= title != symbol
+        words = (encoded.title.float() * pieces[..., None]).sum(1)
+        words = words / pieces.sum(1, keepdim=True).clamp(min=1)
+        picture = encoded.patches.float().mean(1)
+        if has_picture is not None:
+            picture = picture * has_picture[:, None]
+        return encoded.cls.float(), words, picture
+
+
+def _initialise(module):
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
+    if isinstance(module, VocabularyHead):
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+        nn.init.zeros_(module.weight[module.padding_idx].data)
+    if isinstance(module, ItemEmbedding):
+        nn.init.normal_(module.mask_patch, std=0.02)
+
+
+def _sizes(args, layers, dim, heads, image_size):
+    """Fill in what the command line left open; feed-forward blocks are four times as wide."""
+    args.encoder_layers = _given(args, "encoder_layers", layers)
+    args.encoder_embed_dim = _given(args, "encoder_embed_dim", dim)
+    args.encoder_ffn_embed_dim = _given(args, "encoder_ffn_embed_dim", 4 * args.encoder_embed_dim)
+    args.encoder_attention_heads = _given(args, "encoder_attention_heads", heads)
+    args.image_size = _given(args, "image_size", image_size)
+
+
+def _given(args, name, default) -> Optional[int]:
+    value = getattr(args, name, None)
+    return default if value is None else value
+
+
+@register_model_architecture("item", "item_tiny")
+def item_tiny(args):
+    """3 layers, 128 wide, 64 pixels: demos and tests on a CPU."""
+    _sizes(args, 3, 128, 4, 64)
+
+
+@register_model_architecture("item", "item_small")
+def item_small(args):
+    """6 layers, 384 wide, 112 pixels: a CPU overnight, or a small GPU."""
+    _sizes(args, 6, 384, 6, 112)
+
+
+@register_model_architecture("item", "item_base")
+def item_base(args):
+    """12 layers, 768 wide, 224 pixels: the paper's model (BERT-base)."""
+    _sizes(args, 12, 768, 12, 224)
+
+
+@register_model_architecture("item", "item_large")
+def item_large(args):
+    """24 layers, 1,024 wide, 224 pixels (BERT-large)."""
+    _sizes(args, 24, 1024, 16, 224)

@@ -1,0 +1,54 @@
+"""The input layer: titles and patches become one sequence of vectors (paper, figure 4)."""
+
+import torch
+from torch import nn
+
+
+class ItemEmbedding(nn.Module):
+    """Title = token + position + modality; patch = projection + position + modality.
+
+    Then LayerNorm and dropout over the whole sequence, as in BERT.
+
+    Args:
+        vocabulary: number of tokens, special ones included.
+        padding: index of the padding token.
+        dim: width of the model.
+        title_places: longest title with [CLS] and [SEP].
+        patches: patches of a picture.
+        patch_dim: values of a patch (patch_size^2 * 3).
+        dropout: probability.
+    """
+
+    def __init__(self, vocabulary, padding, dim, title_places, patches, patch_dim, dropout=0.1):
+        super().__init__()
+        self.token = nn.Embedding(vocabulary, dim, padding_idx=padding)
+        self.title_position = nn.Embedding(title_places, dim)
+        self.patch = nn.Linear(patch_dim, dim)
+        self.mask_patch = nn.Parameter(torch.zeros(dim))
+        self.patch_position = nn.Embedding(patches, dim)
+        self.modality = nn.Embedding(2, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, title, patches, hidden_patches=None):
+        """Embed a batch.
+
+        Args:
+            title: int64 (B, T).
+            patches: uint8 (B, m, patch_dim).
+            hidden_patches: int64, flat places into B*m that show the mask patch, or None.
+
+        Returns:
+            (B, T + m, dim).
+        """
+        words = self.token(title) + self.title_position.weight[: title.size(1)]
+        pixels = patches.to(self.patch.weight.dtype) / 127.5 - 1.0
+        picture = self.patch(pixels)
+        if hidden_patches is not None:
+            flat = picture.flatten(0, 1)
+            mask = self.mask_patch.to(flat.dtype).expand(len(hidden_patches), -1)
+            picture = flat.index_copy(0, hidden_patches, mask).view_as(picture)
+        picture = picture + self.patch_position.weight
+        of_title, of_picture = self.modality.weight
+        sequence = torch.cat([words + of_title, picture + of_picture], dim=1)
+        return self.dropout(self.norm(sequence))

@@ -1,0 +1,51 @@
+"""Packaging: what a user of fairseq-item gets from ``pip install .``."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+COMMANDS = {
+    "item-embed": "embed",
+    "item-index": "index",
+    "item-search": "search",
+    "item-evaluate": "evaluate",
+    "item-baseline": "baselines",
+    "item-gallery": "gallery",
+}
+
+setup(
+    name="fairseq-item",
+    version="0.1.0",
+    description="ITEm: unsupervised image-text embeddings of products, as a fairseq plugin",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["fairseq_item", "fairseq_item.*"]),
+    package_data={"fairseq_item": ["**/*.html"]},
+    install_requires=[
+        "torch>=2.11",
+        "torchvision>=0.26",
+        "fairseq-fixed==0.12.3.1",
+        "numpy>=2.0",
+        "pillow>=11.0",
+        "sentencepiece>=0.2.0",
+        "faiss-cpu>=1.9",
+        "pyarrow>=17.0",
+        "scikit-learn>=1.5",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "dev": ["pytest>=8.0", "ruff>=0.8"],
+        "plots": ["matplotlib>=3.9"],
+        "tensorboard": ["tensorboard>=2.17"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"{command} = fairseq_item.retrieval.{module}:cli"
+            for command, module in COMMANDS.items()
+        ]
+    },
+)
