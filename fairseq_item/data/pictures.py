@@ -65,10 +65,15 @@ def decode_picture(data, target=None):
         if target is not None:
             picture.draft(None, (2 * target, 2 * target))
         picture.load()
-        return _upright(_rgb(picture), picture)
+        return to_rgb(picture)
     except Exception as error:  # as above, for the pixels
         kind = "truncated" if "truncated" in str(error) else "damaged"
         raise PictureError(f"{kind}: {' '.join(str(error).split()) or kind}") from None
+
+
+def to_rgb(picture):
+    """A PIL picture of any mode as RGB: upright by its EXIF, on white where it is transparent."""
+    return _upright(_rgb(picture), picture)
 
 
 @lru_cache(1)

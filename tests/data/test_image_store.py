@@ -39,7 +39,8 @@ def test_round_trip(prefix):
     assert len(store) == store.meta.count == 5
     for i, picture in enumerate(pictures()):
         result = store.picture(i)
-        assert result.shape == (SIZE, SIZE, 3) and result.dtype == np.uint8
+        assert result.shape == (SIZE, SIZE, 3)
+        assert result.dtype == np.uint8
         if store.meta.codec == "patches":
             np.testing.assert_array_equal(result, picture)
         else:
@@ -63,12 +64,12 @@ def test_meta(prefix):
 
 
 def test_pictures_and_arrays_are_the_same(tmp_path):
-    prefix = write(tmp_path / "arrays")
+    write(tmp_path / "arrays")
     with ImageStoreWriter(tmp_path / "pil", "patches", SIZE, PATCH) as writer:
         for picture in pictures():
             writer.add(Image.fromarray(picture))
     first, second = ((tmp_path / f"{name}.bin").read_bytes() for name in ("arrays", "pil"))
-    assert first == second and prefix.endswith("arrays")
+    assert first == second
 
 
 def test_pickled_store_reads_on_its_own(prefix):
@@ -101,7 +102,7 @@ def edit(prefix, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"count": 4}, "5 items"),
         ({"version": 2}, "version 2"),
@@ -160,18 +161,15 @@ def test_damaged_jpeg_item(tmp_path):
 
 def test_failed_writer_leaves_the_old_store(tmp_path):
     prefix = write(tmp_path / "train")
-    with pytest.raises(RuntimeError):
-        with ImageStoreWriter(prefix, "patches", SIZE, PATCH) as writer:
-            writer.add(next(pictures()))
-            raise RuntimeError("stop")
+    writer = ImageStoreWriter(prefix, "patches", SIZE, PATCH)
+    with pytest.raises(ValueError, match="shape"), writer:
+        writer.add(next(pictures()))
+        writer.add(np.zeros((8, 8, 3), np.uint8))
     assert len(ImageStore(prefix)) == 5
 
 
-def test_wrong_settings_and_pictures(tmp_path):
+def test_wrong_settings(tmp_path):
     with pytest.raises(ValueError, match="webp"):
         ImageStoreWriter(tmp_path / "train", "webp")
     with pytest.raises(ValueError, match="multiple"):
         ImageStoreWriter(tmp_path / "train", "patches", 100, 16)
-    with pytest.raises(ValueError, match="shape"):
-        with ImageStoreWriter(tmp_path / "train", "patches", SIZE, PATCH) as writer:
-            writer.add(np.zeros((8, 8, 3), np.uint8))

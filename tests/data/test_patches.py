@@ -23,7 +23,7 @@ def test_patches_go_row_by_row():
     np.testing.assert_array_equal(patchify(picture, 1)[:, 0], range(6))
 
 
-@pytest.mark.parametrize("shape, patch", [((32, 32, 3), 8), ((4, 12, 3), 4), ((6, 4, 1), 2)])
+@pytest.mark.parametrize(("shape", "patch"), [((32, 32, 3), 8), ((4, 12, 3), 4), ((6, 4, 1), 2)])
 def test_round_trip(shape, patch):
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     patches = patchify(picture, patch)
