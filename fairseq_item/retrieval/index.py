@@ -1,0 +1,269 @@
+"""``item-index``: from folders of embeddings to an index folder."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.cli import arguments, progress, run
+from fairseq_item.errors import InputError
+from fairseq_item.retrieval import calibration, transforms
+from fairseq_item.retrieval.embeddings import (
+    BLOCK,
+    DTYPES,
+    FORMAT,
+    PARTS,
+    Embeddings,
+    part_path,
+    write_meta,
+)
+from fairseq_item.retrieval.item_index import faiss_path, transform_path
+from fairseq_item.retrieval.tables import Table, unique_ids, write_table
+
+logger = logging.getLogger(__name__)
+FUSIONS = ("max", "sum")
+# Enough for 4,096 inverted lists of faiss's 256 points a list.
+MAX_TRAIN = 1 << 20
+
+
+def build_index(
+    folders,
+    out,
+    factory="Flat",
+    transform="none",
+    whiten_dim=0,
+    whiten_shrinkage=0.01,
+    calibrate="none",
+    fusion="max",
+    weights=(1.0, 1.0, 1.0),
+    dtype="float32",
+    seed=1,
+):
+    """Build an index folder.
+
+    Args:
+        folders: folders of embeddings of the same model, indexed one after the other.
+        out: folder to write.
+        factory: faiss factory string of each of the three indexes; "Flat" is exact.
+        transform: "none", "center" or "whiten", fitted on these embeddings part by part.
+        whiten_dim, whiten_shrinkage: see ``transforms.Whiten.fit``.
+        calibrate: "none", "zscore", "tail" or "neighbour".
+        fusion, weights: what searches do unless told otherwise.
+        dtype: of the stored vectors.
+        seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
+
+    Returns:
+        dict: the description that went into ``meta.json``.
+
+    Raises:
+        InputError: the folders do not go together, or faiss refuses the factory string.
+    """
+    weights = check_weights(weights)
+    sources = [Embeddings.load(folder) for folder in folders]
+    items = _concatenated_items(sources)
+    _check_same_model(sources)
+    out = Path(out)
+    if any(out.resolve() == source.path.resolve() for source in sources):
+        raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
+    _new_faiss(factory, sources[0].dim)  # a factory string that faiss refuses, before any work
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "meta.json").unlink(missing_ok=True)
+    present = np.zeros((len(items), len(PARTS)), bool)
+    calibrations, dims = {}, {}
+    for column, part in enumerate(progress(PARTS, "indexing", unit="part")):
+        fitted = transforms.fit_transform(
+            transform,
+            (rows for source in sources for _, rows in source.blocks(part)),
+            sources[0].dim,
+            whiten_dim,
+            whiten_shrinkage,
+        )
+        with open(transform_path(out, part), "wb") as handle:
+            transforms.save_transform(fitted, handle)
+        vectors = _write_vectors(sources, part, fitted, part_path(out, part), dtype)
+        present[:, column] = _present(vectors)
+        rows = np.flatnonzero(present[:, column])
+        sample = calibration.sample_similarities(vectors, rows, seed)
+        calibrations[part] = calibration.KINDS[calibrate].fit(sample).to_json()
+        dims[part] = vectors.shape[1]
+        _write_faiss(factory, vectors, rows, faiss_path(out, part), seed)
+    np.save(out / "present.npy", present)
+    write_table(out / "items.tsv", items)
+    meta = {
+        "format": FORMAT,
+        "content": "index",
+        "count": len(items),
+        "dim": sources[0].dim,
+        "dims": dims,
+        "dtype": dtype,
+        "factory": factory,
+        "transform": transform,
+        "calibration": calibrate,
+        "calibrations": calibrations,
+        "fusion": fusion,
+        "weights": list(weights),
+        "sources": [str(source.path) for source in sources],
+        "checkpoint": sources[0].meta.get("checkpoint"),
+        "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
+    }
+    write_meta(out, meta)
+    return meta
+
+
+def check_weights(weights):
+    """Three weights as floats.
+
+    Raises:
+        InputError: one is negative or not finite, or all are 0.
+    """
+    weights = tuple(float(weight) for weight in weights)
+    if len(weights) != 3 or not all(0 <= w < float("inf") for w in weights) or not any(weights):
+        raise InputError(
+            f"--weights {' '.join(map(str, weights))}: give three numbers of 0 or more, not all 0"
+        )
+    return weights
+
+
+def check_digests(one, other, names):
+    """Refuse embeddings of two different models, where both say which model made them."""
+    digests = [meta.get("checkpoint_digest") for meta in (one, other)]
+    if all(digests) and digests[0] != digests[1]:
+        raise InputError(f"{names[0]} and {names[1]} come from different checkpoints; embed again")
+
+
+def _check_same_model(sources):
+    for source in sources[1:]:
+        names = sources[0].path, source.path
+        if source.dim != sources[0].dim:
+            raise InputError(f"{names[0]} has {sources[0].dim} dimensions, {names[1]} {source.dim}")
+        check_digests(sources[0].meta, source.meta, names)
+
+
+def _concatenated_items(sources):
+    fieldnames = list(dict.fromkeys(name for s in sources for name in s.items.fieldnames))
+    columns = [[v for s in sources for v in s.items.column(name)] for name in fieldnames]
+    items = Table(fieldnames, [list(row) for row in zip(*columns)])
+    if not len(items):
+        raise InputError(f"{sources[0].path} has no items; there is nothing to index")
+    unique_ids(items, " + ".join(f"{source.path}/items.tsv" for source in sources))
+    return items
+
+
+def _write_vectors(sources, part, transform, path, dtype):
+    count = sum(map(len, sources))
+    dim = transform(np.zeros((1, sources[0].dim), np.float32)).shape[1]
+    vectors = np.lib.format.open_memmap(path, "w+", dtype, (count, dim))
+    offset = 0
+    for source in sources:
+        for start, rows in source.blocks(part):
+            vectors[offset + start : offset + start + len(rows)] = transform(rows)
+        offset += len(source)
+    vectors.flush()
+    return vectors
+
+
+def _present(vectors):
+    blocks = range(0, len(vectors), BLOCK)
+    return np.concatenate([np.any(vectors[start : start + BLOCK], axis=1) for start in blocks])
+
+
+def _new_faiss(factory, dim):
+    import faiss
+
+    try:
+        return faiss.IndexIDMap(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT))
+    except RuntimeError as error:
+        raise InputError(f"--factory {factory} for {dim} dimensions: {_reason(error)}") from None
+
+
+def _write_faiss(factory, vectors, rows, path, seed):
+    """Train and fill a faiss index with the rows of ``vectors`` that are not absent."""
+    import faiss
+
+    path.unlink(missing_ok=True)
+    if not len(rows):
+        return
+    index = _new_faiss(factory, vectors.shape[1])
+    try:
+        if not index.is_trained:
+            rng = np.random.default_rng(seed)
+            chosen = rows
+            if len(rows) > MAX_TRAIN:
+                chosen = np.sort(rng.choice(rows, MAX_TRAIN, replace=False))
+            index.train(np.asarray(vectors[chosen], np.float32))
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            index.add_with_ids(np.ascontiguousarray(vectors[block], np.float32), block)
+    except RuntimeError as error:
+        raise InputError(
+            f"--factory {factory} for {len(rows)} items of {vectors.shape[1]} dimensions: "
+            f"{_reason(error)}"
+        ) from None
+    faiss.write_index(index, str(path))
+
+
+def _reason(error):
+    """What faiss says, without where in its sources it says it."""
+    return " ".join(str(error).split("Error: ")[-1].split()) or "faiss refuses it"
+
+
+def parser():
+    p = arguments(__doc__)
+    p.add_argument("embeddings", nargs="+", metavar="DIR", help="folders that item-embed wrote")
+    p.add_argument("--out", required=True, metavar="INDEX", help="index folder to write")
+    p.add_argument("--factory", default="Flat", help="faiss factory string; Flat is exact")
+    p.add_argument(
+        "--transform",
+        choices=list(transforms.KINDS),
+        default="none",
+        help="done to each part's embeddings before they are compared",
+    )
+    p.add_argument("--whiten-dim", type=int, default=0, help="axes that whitening keeps; 0: all")
+    p.add_argument(
+        "--whiten-shrinkage",
+        type=float,
+        default=0.01,
+        help="0 to 1: how far whitening draws the variances to their mean first",
+    )
+    p.add_argument(
+        "--calibration",
+        choices=list(calibration.KINDS),
+        default="none",
+        help="brings the similarities of the three parts to one scale",
+    )
+    p.add_argument("--fusion", choices=FUSIONS, default="max", help="of the three similarities")
+    p.add_argument(
+        "--weights",
+        type=float,
+        nargs=3,
+        default=[1.0, 1.0, 1.0],
+        metavar=("GLOBAL", "TITLE", "IMAGE"),
+        help="multiply the calibrated similarities; 0 leaves a part out",
+    )
+    p.add_argument("--dtype", choices=DTYPES, default="float32", help="of the stored vectors")
+    p.add_argument("--seed", type=int, default=1, help="of everything drawn at random")
+    return p
+
+
+def main(argv=None):
+    args: argparse.Namespace = parser().parse_args(argv)
+    meta = build_index(
+        args.embeddings,
+        args.out,
+        factory=args.factory,
+        transform=args.transform,
+        whiten_dim=args.whiten_dim,
+        whiten_shrinkage=args.whiten_shrinkage,
+        calibrate=args.calibration,
+        fusion=args.fusion,
+        weights=args.weights,
+        dtype=args.dtype,
+        seed=args.seed,
+    )
+    sys.stdout.write(f"{meta['count']} items indexed in {args.out}\n")
+
+
+if __name__ == "__main__":
+    run(main)

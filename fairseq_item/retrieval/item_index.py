@@ -1,0 +1,157 @@
+"""An index folder: what a search needs of the indexed items, opened without reading it all.
+
+``global.npy``, ``title.npy``, ``image.npy``   transformed embeddings, for the exact re-score
+``present.npy``                                (n, 3) bool: which parts an item has
+``{part}.faiss``                               faiss index of the items that have the part
+``{part}.transform.npz``                       applied to queries as it was to the items
+``items.tsv``, ``meta.json``                   meta.json is written last
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.errors import InputError
+from fairseq_item.retrieval import calibration
+from fairseq_item.retrieval.embeddings import PARTS, open_array, part_path, read_meta
+from fairseq_item.retrieval.tables import Table, read_table, unique_ids
+from fairseq_item.retrieval.transforms import load_transform
+
+
+def faiss_path(folder, part):
+    return Path(folder) / f"{part}.faiss"
+
+
+def transform_path(folder, part):
+    return Path(folder) / f"{part}.transform.npz"
+
+
+@dataclass
+class ItemIndex:
+    """Everything a search needs.
+
+    Attributes:
+        vectors: part -> (n, d) array or memory map, transformed and L2-normalised.
+        present: (n, 3) bool, columns in the order of ``PARTS``.
+        faiss: part -> faiss index over inner products whose ids are storage positions; without
+            an entry for a part that no item has.
+        transforms: part -> transform.
+        calibrations: part -> calibration.
+        items: ``Table`` of the n items.
+        meta: dict; ``fusion``, ``weights``, ``factory`` and ``dim`` are read by searches.
+    """
+
+    vectors: dict
+    present: np.ndarray
+    faiss: dict
+    transforms: dict
+    calibrations: dict
+    items: Table
+    meta: dict
+
+    @classmethod
+    def load(cls, path):
+        """Open an index folder.
+
+        Raises:
+            InputError: it is not whole, or its files do not fit one another.
+        """
+        meta = read_meta(path, "index")
+        if meta.get("content") != "index":
+            raise InputError(f"{path} holds embeddings, not an index; run item-index on it")
+        items = read_table(Path(path) / "items.tsv", ["id"])
+        unique_ids(items, Path(path) / "items.tsv")
+        present = _load_present(path, len(items))
+        vectors = {
+            part: open_array(part_path(path, part), (len(items), meta["dims"][part]))
+            for part in PARTS
+        }
+        return cls(
+            vectors=vectors,
+            present=present,
+            faiss={
+                part: _load_faiss(faiss_path(path, part), int(present[:, column].sum()))
+                for column, part in enumerate(PARTS)
+                if present[:, column].any()
+            },
+            transforms={part: load_transform(transform_path(path, part)) for part in PARTS},
+            calibrations={
+                part: calibration.from_json(meta["calibrations"][part]) for part in PARTS
+            },
+            items=items,
+            meta=meta,
+        )
+
+    def __len__(self):
+        return len(self.items)
+
+    @property
+    def exact(self):
+        """Whether the lists that faiss gives are exact."""
+        return self.meta["factory"] == "Flat"
+
+    @property
+    def ids(self):
+        return self.items.column("id")
+
+    def listed(self, part):
+        """How many items have the part."""
+        return int(self.faiss[part].ntotal) if part in self.faiss else 0
+
+    def nearest(self, part, rows, depth):
+        """The nearest items within one part.
+
+        Args:
+            part: "global", "title" or "image".
+            rows: (q, d) float32, transformed.
+            depth: length of the lists.
+
+        Returns:
+            cosines (q, depth) descending and storage positions (q, depth), -1 where faiss found
+            fewer; both of width 0 where no item has the part.
+        """
+        if part not in self.faiss:
+            return np.zeros((len(rows), 0), np.float32), np.zeros((len(rows), 0), np.int64)
+        return self.faiss[part].search(np.ascontiguousarray(rows, np.float32), depth)
+
+    def set_nprobe(self, nprobe):
+        """How many lists of an inverted file are visited.
+
+        Raises:
+            InputError: the index has no inverted lists.
+        """
+        import faiss
+
+        for part, index in self.faiss.items():
+            try:
+                faiss.ParameterSpace().set_index_parameter(index, "nprobe", nprobe)
+            except RuntimeError:
+                raise InputError(
+                    f"--nprobe needs an inverted file (--factory IVF...), the {part} index was "
+                    f"built with --factory {self.meta['factory']}"
+                ) from None
+
+
+def _load_present(path, count):
+    file = Path(path) / "present.npy"
+    try:
+        present = np.load(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{file} is damaged ({error}); run item-index again") from None
+    if present.shape != (count, len(PARTS)):
+        raise InputError(f"{file} does not fit the {count} items; run item-index again")
+    return present
+
+
+def _load_faiss(path, count):
+    import faiss
+
+    try:
+        # Maps what can be mapped: a flat index is then read as it is searched.
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError:
+        raise InputError(f"{path} cannot be read; run item-index again") from None
+    if index.ntotal != count:
+        raise InputError(f"{path} holds {index.ntotal} items, not {count}; run item-index again")
+    return index

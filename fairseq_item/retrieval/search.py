@@ -1,0 +1,171 @@
+"""``item-search``: the best answers of an index to queries, by global, title and image similarity.
+
+Queries are a folder of embeddings (``--queries``), or one product given by its title, its picture
+or both (``--title``, ``--image``), which a checkpoint embeds.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.cli import arguments, progress, run
+from fairseq_item.errors import InputError
+from fairseq_item.retrieval.embeddings import PARTS, Embeddings
+from fairseq_item.retrieval.fusion import fused_search
+from fairseq_item.retrieval.hits import Hit, number, write_hits
+from fairseq_item.retrieval.index import FUSIONS, check_digests
+from fairseq_item.retrieval.item_index import ItemIndex
+
+__all__ = ["fused_search", "main", "search"]
+
+logger = logging.getLogger(__name__)
+QUERIES_A_TIME = 256
+
+
+def search(index, parts, query_ids, k, exclude_self=False, **settings):
+    """Answer queries.
+
+    Args:
+        index: ``ItemIndex``.
+        parts: part -> (q, d) embeddings, all-zero rows for absent parts.
+        query_ids: list of q ids.
+        k: answers a query, at most.
+        exclude_self: leave out the item that has the query's id.
+        settings: ``fusion``, ``weights``, ``part`` of ``fused_search``.
+
+    Returns:
+        dict: query id -> list of ``Hit``, best first.
+    """
+    ids = index.ids
+    position = {name: row for row, name in enumerate(ids)} if exclude_self else {}
+    exclude = np.array([position.get(name, -1) for name in query_ids], np.int64)
+    hits = {}
+    blocks = range(0, len(query_ids), QUERIES_A_TIME)
+    for start in progress(blocks, "searching", unit=f"x {QUERIES_A_TIME} queries"):
+        some = slice(start, start + QUERIES_A_TIME)
+        found = fused_search(
+            index, {p: parts[p][some] for p in PARTS}, k, exclude=exclude[some], **settings
+        )
+        answers = zip(query_ids[some], found.rows, found.scores, found.similarities)
+        for query, rows, scores, similarities in answers:
+            hits[query] = [
+                Hit(ids[row], float(score), tuple(map(float, cosines)))
+                for row, score, cosines in zip(rows, scores, similarities)
+                if row >= 0
+            ]
+    return hits
+
+
+def embed_query(checkpoint, title=None, image=None):
+    """Embed one product.
+
+    Args:
+        checkpoint: model folder or checkpoint file.
+        title: str, or None.
+        image: path of a picture, or None.
+
+    Returns:
+        dict: part -> (1, d) float32.
+    """
+    if image is not None and not Path(image).is_file():
+        raise InputError(f"{image} is not there; name a picture file")
+    from fairseq_item import ItemModel
+
+    model = ItemModel.from_pretrained(str(checkpoint))
+    arrays = model.encode(titles=[title], images=[image])
+    return dict(zip(PARTS, (np.asarray(array, np.float32) for array in arrays)))
+
+
+def table(index, hits):
+    """Hits as lines of text for people: rank, scores, id and title."""
+    titles = dict(zip(index.ids, index.items.column("title")))
+    lines = [f"{'rank':>4} {'score':>9} {'global':>7} {'title':>7} {'image':>7}  item"]
+    for answers in hits.values():
+        for rank, hit in enumerate(answers, start=1):
+            cosines = " ".join(f"{number(value)[:7] or '-':>7}" for value in hit.similarities)
+            title = titles[hit.item_id]
+            title = title if len(title) <= 80 else title[:79] + "…"
+            lines.append(f"{rank:4} {hit.score:9.4f} {cosines}  {hit.item_id}  {title}")
+    return "\n".join(lines) + "\n"
+
+
+def _query(args, index):
+    """Embeddings and ids of what is asked for."""
+    if args.queries is not None:
+        queries = Embeddings.load(args.queries)
+        check_digests(index.meta, queries.meta, (args.index, args.queries))
+        return {part: queries.rows(part) for part in PARTS}, queries.ids
+    checkpoint = args.checkpoint or index.meta.get("checkpoint")
+    if not checkpoint or not Path(checkpoint).exists():
+        raise InputError(
+            f"{args.index} was built with checkpoint {checkpoint!r}, which is not there; "
+            "name the same model with --checkpoint"
+        )
+    return embed_query(checkpoint, args.title, args.image), ["query"]
+
+
+def _settings(args):
+    settings = {"fusion": args.fusion, "weights": args.weights}
+    return settings if args.part == "fused" else {"part": args.part}
+
+
+def parser():
+    p = arguments(__doc__)
+    p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
+    p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
+    p.add_argument("--title", help="title of the product asked for")
+    p.add_argument("--image", metavar="FILE", help="picture of the product asked for")
+    p.add_argument(
+        "--checkpoint",
+        metavar="C",
+        help="model that embeds --title and --image; default: the one that made the index",
+    )
+    p.add_argument("-k", type=int, default=10, help="answers a query")
+    p.add_argument("--out", metavar="TSV", help="hits file; without it a table is printed")
+    p.add_argument("--part", choices=("fused", *PARTS), default="fused", help="what to rank by")
+    p.add_argument("--fusion", choices=FUSIONS, help="default: the index's own")
+    p.add_argument(
+        "--weights",
+        type=float,
+        nargs=3,
+        metavar=("GLOBAL", "TITLE", "IMAGE"),
+        help="default: the index's own",
+    )
+    p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
+    p.add_argument("--nprobe", type=int, help="inverted lists visited, for IVF factories")
+    return p
+
+
+def main(argv=None):
+    p = parser()
+    args = p.parse_args(argv)
+    direct = args.title is not None or args.image is not None
+    if direct == (args.queries is not None):
+        p.error("give either --queries, or --title and/or --image")
+    if args.k < 1:
+        raise InputError(f"-k is {args.k}; it must be 1 or more")
+    index = ItemIndex.load(args.index)
+    if args.nprobe is not None:
+        index.set_nprobe(args.nprobe)
+    parts, query_ids = _query(args, index)
+    dim = parts["global"].shape[1]
+    if dim != index.meta["dim"]:
+        raise InputError(
+            f"the queries have {dim} dimensions, {args.index} has {index.meta['dim']}; "
+            "embed both with one checkpoint"
+        )
+    hits = search(
+        index, parts, query_ids, args.k, exclude_self=args.exclude_self, **_settings(args)
+    )
+    if args.out is None:
+        sys.stdout.write(table(index, hits))
+        return
+    write_hits(args.out, hits)
+    count = sum(map(len, hits.values()))
+    sys.stdout.write(f"{count} hits of {len(hits)} queries written to {args.out}\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,115 @@
+"""Tab-separated tables: a header, no quoting, UTF-8."""
+
+from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
+
+
+class Table:
+    """Rows of strings under named columns; ``table[i]`` is row ``i`` as a dict.
+
+    Args:
+        fieldnames: names of the columns.
+        rows: list of lists of str, each as long as ``fieldnames``.
+    """
+
+    def __init__(self, fieldnames, rows):
+        self.fieldnames = list(fieldnames)
+        self.rows = rows
+
+    @classmethod
+    def of(cls, items):
+        """A table of ``items``: a ``Table`` as it is, or a list of dicts with the same keys."""
+        if isinstance(items, Table):
+            return items
+        items = list(items)
+        fieldnames = list(items[0]) if items else ["id", "title", "image"]
+        return cls(fieldnames, [[item.get(name, "") for name in fieldnames] for item in items])
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return dict(zip(self.fieldnames, self.rows[i]))
+
+    def column(self, name):
+        """All values of a column; empty strings where there is no such column."""
+        if name not in self.fieldnames:
+            return [""] * len(self.rows)
+        position = self.fieldnames.index(name)
+        return [row[position] for row in self.rows]
+
+
+def clean(value):
+    """``value`` as one cell: control characters, tabs and line ends become single spaces."""
+    text = "" if value is None else str(value)
+    if text.isprintable():
+        return text
+    # Line and paragraph separators are left by isprintable's rule but break readers of lines.
+    spaced = "".join(" " if c < " " or c in "\x7f\x85\u2028\u2029" else c for c in text)
+    return " ".join(spaced.split()) if spaced != text else text
+
+
+def read_table(path, required=(), only=False):
+    """Read a TSV file.
+
+    Args:
+        path: the file.
+        required: columns that it must have.
+        only: refuse any further column.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8, lacks a column, has one column twice or
+            one too many, or has a row that is longer or shorter than the header.
+    """
+    try:
+        # Only "\n" ends a row: other line ends may lie inside a value.
+        with open(path, encoding="utf-8-sig", newline="\n") as handle:
+            lines = [line.rstrip("\r\n") for line in handle]
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path} is not there; name an existing TSV file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error.reason}); convert it") from None
+    if not lines or not lines[0]:
+        raise InputError(f"{path} is empty; it needs a header with {', '.join(required)}")
+    fieldnames = lines[0].split("\t")
+    if len(set(fieldnames)) != len(fieldnames):
+        raise InputError(f"{path} row 1 names a column twice; rename one of them")
+    missing = [name for name in required if name not in fieldnames]
+    if missing:
+        raise InputError(f"{path} row 1 lacks {', '.join(missing)}; it has {', '.join(fieldnames)}")
+    unknown = [name for name in fieldnames if name not in required]
+    if only and unknown:
+        raise InputError(f"{path} row 1 has unknown columns {', '.join(unknown)}; remove them")
+    rows = [line.split("\t") for line in lines[1:]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(fieldnames):
+            raise InputError(
+                f"{path} row {number} has {len(row)} values where the header has "
+                f"{len(fieldnames)}; mend that row"
+            )
+    return Table(fieldnames, rows)
+
+
+def write_table(path, table):
+    """Write a ``Table`` as TSV; values are cleaned of tabs and line ends."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
+        for row in (table.fieldnames, *table.rows):
+            out.write("\t".join(map(clean, row)) + "\n")
+
+
+def unique_ids(table, path):
+    """The column ``id`` of a table read from ``path``.
+
+    Raises:
+        InputError: an id is empty or occurs twice.
+    """
+    ids = table.column("id")
+    seen = {}
+    for row, name in enumerate(ids, start=2):
+        if not name:
+            raise InputError(f"{path} row {row} has an empty id; give every row its own")
+        if seen.setdefault(name, row) != row:
+            raise InputError(
+                f"{path} row {row} has the id {name!r} of row {seen[name]}; give it its own"
+            )
+    return ids
