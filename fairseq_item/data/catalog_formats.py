@@ -182,7 +182,8 @@ def _open_parquet(path):
         with damaged, pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=4096, columns=fieldnames):
                 columns = [batch.column(name).to_pylist() for name in fieldnames]
-                for number, values in enumerate(zip(*columns), number + 1):
+                for values in zip(*columns, strict=True):
+                    number += 1
                     yield number, [_string(value) for value in values]
 
     return Table(fieldnames, rows, unit="row")

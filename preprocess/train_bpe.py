@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Learn a catalogue's own BPE vocabulary from its titles.
+
+Writes DIR/bpe.model (SentencePiece) and DIR/dict.txt (fairseq: every piece and how often it
+occurs in the given titles, the most frequent first). Characters too rare for a piece of their
+own, emojis for instance, are spelt in bytes, so no title holds anything unknown.
+Give the training split only: pieces must not be learnt from what is evaluated on.
+"""
+
+import io
+import itertools
+import logging
+import random
+import re
+import time
+from pathlib import Path
+
+import _path  # noqa: F401
+import numpy as np
+
+from fairseq_item.cli import arguments, progress, run
+from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
+from fairseq_item.data.text import clean_title
+from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
+
+logger = logging.getLogger("train_bpe")
+
+NORMALIZATION = {"fold": "nmt_nfkc_cf", "keep": "nmt_nfkc"}
+# Kept out of the learnt pieces, for they are symbols of the model's own.
+CONTROL_SYMBOLS = ["<pad>", "<mask>"]
+# Recorded in the model file, which would otherwise differ between machines.
+THREADS = 4
+
+
+def main(argv=None):
+    parser = arguments(__doc__)
+    parser.add_argument("catalogs", nargs="+", metavar="TRAIN", help="catalogue to learn from")
+    parser.add_argument("--out", required=True, metavar="DIR", help="usually DATA_BIN/title")
+    parser.add_argument(
+        "--vocab-size", type=int, default=50_000,
+        help="symbols at most, <s>, <pad>, </s>, <unk> and <mask> included",
+    )  # fmt: skip
+    parser.add_argument(
+        "--case", choices=sorted(NORMALIZATION), default="fold",
+        help="fold: upper and lower case are the same, for sellers shout; keep: they differ",
+    )  # fmt: skip
+    parser.add_argument(
+        "--character-coverage", type=float, default=0.9999,
+        help="part of all characters that must have pieces; the rarest are spelt in bytes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-titles", type=int, default=10_000_000, help="learn from a random sample of so many"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of that sample")
+    add_column_arguments(parser)
+    args = parser.parse_args(argv)
+
+    if not 0.9 <= args.character_coverage <= 1:
+        raise InputError(f"--character-coverage {args.character_coverage}: use 0.98 to 1")
+    titles = read_titles(args)
+    start = time.monotonic()
+    bpe, counts = learn(titles, args)
+    logger.info("%d pieces learnt in %.1f s", len(counts), time.monotonic() - start)
+
+    out = Path(args.out)
+    with atomic_path(out / "bpe.model") as path:
+        path.write_bytes(bpe.serialized_model_proto())
+    with atomic_path(out / "dict.txt") as path:
+        path.write_text(dictionary_text(counts), encoding="utf-8", newline="\n")
+    print(f"{out / 'bpe.model'}: {len(counts)} pieces from {len(titles)} titles")
+    print(f"{out / 'dict.txt'}: {sum(count > 0 for count in counts.values())} of them occur there")
+
+
+def read_titles(args):
+    """The titles that are not empty: all of them, or a uniform sample of ``--max-titles``."""
+    columns, generator = Columns.from_args(args), random.Random(args.seed)
+    titles, seen = [], 0
+    for path in args.catalogs:
+        catalog = read_catalog(path, columns, require=["title"])
+        for _, row in progress(catalog, f"reading {path}", unit="title"):
+            title = clean_title(row["title"])
+            if not title:
+                continue
+            seen += 1
+            if len(titles) < args.max_titles:
+                titles.append(title)
+            elif (place := generator.randrange(seen)) < args.max_titles:
+                titles[place] = title
+    if not titles:
+        raise InputError(f"{args.catalogs[0]} has no title that is not empty; see --title-column")
+    return titles
+
+
+def learn(titles, args):
+    """Train on ``titles`` and count the pieces in them.
+
+    A catalogue can be too small for the vocabulary asked for: then BPE goes on until every word,
+    even one seen once, is a piece of its own, which is of no use for another title. In that case
+    the vocabulary is trained anew, with as many pieces as occurred at least twice.
+
+    Returns:
+        tuple: the SentencePieceProcessor, and a dict piece -> count of the pieces for dict.txt.
+    """
+    bpe = train(titles, args.vocab_size, args)
+    counts = count_pieces(bpe, titles)
+    if len(bpe) < args.vocab_size:
+        rare = sum(
+            count < 2 and len(piece) > 1 and not bpe.is_byte(bpe.piece_to_id(piece))
+            for piece, count in counts.items()
+        )
+        size = len(bpe) - rare
+        logger.warning(
+            "%d titles are too few for a vocabulary of %d: it becomes %d, as many as there are "
+            "characters and pieces seen twice", len(titles), args.vocab_size, size,
+        )  # fmt: skip
+        bpe = train(titles, size, args)
+        counts = count_pieces(bpe, titles)
+    return bpe, counts
+
+
+def train(titles, vocab_size, args):
+    """A SentencePieceProcessor of ``vocab_size`` symbols, or fewer if the titles have no more."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(titles),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            hard_vocab_limit=False,
+            normalization_rule_name=NORMALIZATION[args.case],
+            character_coverage=args.character_coverage,
+            byte_fallback=True,
+            control_symbols=CONTROL_SYMBOLS,
+            max_sentence_length=1 << 20,  # bytes; longer ones are left out
+            num_threads=THREADS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        needed = re.search(r"Vocabulary size is smaller.* vs (\d+)", str(error))
+        if not needed:
+            raise
+        raise InputError(
+            f"--vocab-size {vocab_size} is too small: single characters and bytes alone are "
+            f"{needed[1]}; raise it, or lower --character-coverage"
+        ) from None
+    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+def count_pieces(bpe, titles, batch=10_000):
+    """How often each piece occurs, a dict; all pieces are in it but the control symbols."""
+    counts = np.zeros(len(bpe), np.int64)
+    for start in range(0, len(titles), batch):
+        ids = bpe.encode(titles[start : start + batch], out_type=int)
+        flat = np.fromiter(itertools.chain.from_iterable(ids), np.int64)
+        counts += np.bincount(flat, minlength=len(bpe))
+    return {
+        bpe.id_to_piece(i): int(counts[i])
+        for i in range(len(bpe))
+        if not (bpe.is_control(i) or bpe.is_unknown(i))
+    }
+
+
+def dictionary_text(counts):
+    """fairseq's dict.txt, in the order of its ``Dictionary.finalize``: by count, then by name."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return "".join(f"{piece} {count}\n" for piece, count in ordered)
+
+
+if __name__ == "__main__":
+    run(main)
