@@ -75,5 +75,10 @@ def per_query_table(scores, k):
     return Table(["query_id", f"recall@{k}", f"AP@{k}", "hit@1"], rows)
 
 
-if __name__ == "__main__":
+def cli():
+    """Console script ``item-evaluate``."""
     run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -107,6 +107,7 @@ def build_index(
         "sources": [str(source.path) for source in sources],
         "checkpoint": sources[0].meta.get("checkpoint"),
         "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
+        "untrained": sources[0].meta.get("untrained", False),
     }
     write_meta(out, meta)
     return meta
@@ -129,7 +130,8 @@ def check_weights(weights):
 def check_digests(one, other, names):
     """Refuse embeddings of two different models, where both say which model made them."""
     digests = [meta.get("checkpoint_digest") for meta in (one, other)]
-    if all(digests) and digests[0] != digests[1]:
+    untrained = [meta.get("untrained", False) for meta in (one, other)]
+    if all(digests) and (digests[0] != digests[1] or untrained[0] != untrained[1]):
         raise InputError(f"{names[0]} and {names[1]} come from different checkpoints; embed again")
 
 
@@ -265,5 +267,10 @@ def main(argv=None):
     sys.stdout.write(f"{meta['count']} items indexed in {args.out}\n")
 
 
-if __name__ == "__main__":
+def cli():
+    """Console script ``item-index``."""
     run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -58,22 +58,28 @@ def search(index, parts, query_ids, k, exclude_self=False, **settings):
     return hits
 
 
-def embed_query(checkpoint, title=None, image=None):
+def embed_query(checkpoint, title=None, image=None, digest=None):
     """Embed one product.
 
     Args:
         checkpoint: model folder or checkpoint file.
         title: str, or None.
         image: path of a picture, or None.
+        digest: digest that the checkpoint must have, or None.
 
     Returns:
         dict: part -> (1, d) float32.
+
+    Raises:
+        InputError: the picture is not there, or the checkpoint is another one.
     """
     if image is not None and not Path(image).is_file():
         raise InputError(f"{image} is not there; name a picture file")
     from fairseq_item import ItemModel
 
     model = ItemModel.from_pretrained(str(checkpoint))
+    if digest is not None and model.digest != digest:
+        raise InputError(f"{checkpoint} is not the checkpoint that the index was built with")
     arrays = model.encode(titles=[title], images=[image])
     return dict(zip(PARTS, (np.asarray(array, np.float32) for array in arrays)))
 
@@ -97,13 +103,17 @@ def _query(args, index):
         queries = Embeddings.load(args.queries)
         check_digests(index.meta, queries.meta, (args.index, args.queries))
         return {part: queries.rows(part) for part in PARTS}, queries.ids
+    if index.meta.get("untrained"):
+        raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
     checkpoint = args.checkpoint or index.meta.get("checkpoint")
     if not checkpoint or not Path(checkpoint).exists():
         raise InputError(
-            f"{args.index} was built with checkpoint {checkpoint!r}, which is not there; "
-            "name the same model with --checkpoint"
+            f"checkpoint {checkpoint!r} is not there; give the one that {args.index} was built with "
+            "as --checkpoint"
         )
-    return embed_query(checkpoint, args.title, args.image), ["query"]
+    return embed_query(checkpoint, args.title, args.image, index.meta.get("checkpoint_digest")), [
+        "query"
+    ]
 
 
 def _settings(args):
@@ -167,5 +177,10 @@ def main(argv=None):
     sys.stdout.write(f"{count} hits of {len(hits)} queries written to {args.out}\n")
 
 
-if __name__ == "__main__":
+def cli():
+    """Console script ``item-search``."""
     run(main)
+
+
+if __name__ == "__main__":
+    cli()

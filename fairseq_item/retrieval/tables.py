@@ -1,5 +1,6 @@
 """Tab-separated tables: a header, no quoting, UTF-8."""
 
+from fairseq_item.data.text import clean_field
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 
@@ -37,16 +38,6 @@ class Table:
             return [""] * len(self.rows)
         position = self.fieldnames.index(name)
         return [row[position] for row in self.rows]
-
-
-def clean(value):
-    """``value`` as one cell: control characters, tabs and line ends become single spaces."""
-    text = "" if value is None else str(value)
-    if text.isprintable():
-        return text
-    # Line and paragraph separators are left by isprintable's rule but break readers of lines.
-    spaced = "".join(" " if c < " " or c in "\x7f\x85\u2028\u2029" else c for c in text)
-    return " ".join(spaced.split()) if spaced != text else text
 
 
 def read_table(path, required=(), only=False):
@@ -94,7 +85,7 @@ def write_table(path, table):
     """Write a ``Table`` as TSV; values are cleaned of tabs and line ends."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
         for row in (table.fieldnames, *table.rows):
-            out.write("\t".join(map(clean, row)) + "\n")
+            out.write("\t".join(clean_field(str(value)) for value in row) + "\n")
 
 
 def unique_ids(table, path):

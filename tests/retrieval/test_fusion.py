@@ -240,7 +240,7 @@ def test_direct_query(tmp_path, folders, capsys, monkeypatch):
     position = int(np.flatnonzero(folders["items"].parts["title"].any(axis=1))[3])
     asked = {}
 
-    def embed(checkpoint, title, image):
+    def embed(checkpoint, title, image, digest):
         asked.update(title=title, image=image)
         none = np.zeros((1, DIM), np.float32)
         row = folders["items"].rows("title", position, position + 1)
