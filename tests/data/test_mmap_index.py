@@ -1,0 +1,129 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from fairseq_item.data.mmap_index import MMapIndex, MMapIndexWriter
+from fairseq_item.errors import InputError
+
+DTYPES = [np.uint8, np.int8, np.int16, np.int32, np.int64, np.uint16, np.uint32]
+
+
+def make_items(dtype, lengths=(3, 0, 1, 500, 0)):
+    generator = np.random.default_rng(1)
+    info = np.iinfo(dtype)
+    return [generator.integers(info.min, info.max, n, dtype, endpoint=True) for n in lengths]
+
+
+def write(prefix, items, dtype):
+    with MMapIndexWriter(prefix, dtype) as writer:
+        for item in items:
+            writer.add(item)
+
+
+def files_of(prefix):
+    with open(f"{prefix}.bin", "rb") as data, open(f"{prefix}.idx", "rb") as index:
+        return data.read(), index.read()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_round_trip(tmp_path, dtype):
+    items = make_items(dtype)
+    write(tmp_path / "a", items, dtype)
+    index = MMapIndex(tmp_path / "a")
+    assert index.dtype == dtype
+    assert index.sizes.tolist() == [len(item) for item in items]
+    for i, item in enumerate(items):
+        assert index[i].dtype == dtype
+        np.testing.assert_array_equal(index[i], item)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(index))[3], items[3])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fairseq_writes_the_same_bytes_and_reads_ours(tmp_path, dtype):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("fairseq")
+    from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
+
+    items = make_items(dtype)
+    write(tmp_path / "ours", items, dtype)
+    builder = MMapIndexedDatasetBuilder(str(tmp_path / "theirs.bin"), dtype=dtype)
+    for item in items:
+        builder.add_item(torch.from_numpy(item.astype(np.int64)))
+    builder.finalize(str(tmp_path / "theirs.idx"))
+
+    assert files_of(tmp_path / "ours") == files_of(tmp_path / "theirs")
+    dataset = MMapIndexedDataset(str(tmp_path / "ours"))
+    assert dataset.sizes.tolist() == [len(item) for item in items]
+    for i, item in enumerate(items):
+        np.testing.assert_array_equal(dataset[i].numpy(), item.astype(np.int64))
+
+
+def test_raw_bytes_and_arrays_are_the_same(tmp_path):
+    items = make_items(np.uint16)
+    write(tmp_path / "arrays", items, np.uint16)
+    write(tmp_path / "bytes", [item.tobytes() for item in items], np.uint16)
+    assert files_of(tmp_path / "arrays") == files_of(tmp_path / "bytes")
+
+
+@pytest.mark.parametrize("lengths", [(), (0, 0)])
+def test_nothing_stored(tmp_path, lengths):
+    write(tmp_path / "a", make_items(np.uint8, lengths), np.uint8)
+    index = MMapIndex(tmp_path / "a")
+    assert len(index) == len(lengths)
+    assert all(len(index[i]) == 0 for i in range(len(index)))
+
+
+def test_views_are_read_only_and_not_copies(tmp_path):
+    write(tmp_path / "a", make_items(np.int32), np.int32)
+    view = MMapIndex(tmp_path / "a")[3]
+    assert isinstance(view.base, np.memmap) or isinstance(view, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        view[0] = 1
+
+
+def test_a_failed_write_leaves_the_old_files(tmp_path):
+    write(tmp_path / "a", make_items(np.uint8), np.uint8)
+    before = files_of(tmp_path / "a")
+
+    def interrupted():
+        yield np.zeros(9, np.uint8)
+        raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        write(tmp_path / "a", interrupted(), np.uint8)
+    assert files_of(tmp_path / "a") == before
+    assert sorted(os.listdir(tmp_path)) == ["a.bin", "a.idx"]
+
+
+def damage(path, change):
+    data = bytearray(path.read_bytes())
+    path.write_bytes(change(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("a.idx", lambda data: b"", "not an mmap index"),
+        ("a.idx", lambda data: b"TNTIDX\0\0\0" + data[9:], "not an mmap index"),
+        ("a.idx", lambda data: data[:9] + b"\2" + data[10:], "version 2"),
+        ("a.idx", lambda data: data[:17] + b"\x63" + data[18:], "dtype code 99"),
+        ("a.idx", lambda data: data[:-1], "does not hold the 5 items"),
+        ("a.bin", lambda data: data[:-1], "503 bytes where"),
+        ("a.bin", lambda data: data + b"x", "505 bytes where"),
+    ],
+)
+def test_damaged_files(tmp_path, name, change, expected):
+    write(tmp_path / "a", make_items(np.uint8), np.uint8)
+    damage(tmp_path / name, change)
+    with pytest.raises(InputError, match=expected):
+        MMapIndex(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.idx"])
+def test_missing_files(tmp_path, name):
+    write(tmp_path / "a", make_items(np.uint8), np.uint8)
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is missing"):
+        MMapIndex(tmp_path / "a")
