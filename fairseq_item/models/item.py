@@ -184,7 +184,7 @@ class ItemModel(BaseFairseqModel):
             word_cls = encoded.cls[masked_title.div(wide, rounding_mode="floor")]
             word_place = self.embedding.title_position(masked_title % wide)
             hidden = torch.cat([self.mlm(words), self.gmlm(word_cls, word_place.to(words.dtype))])
-            mlm, gmlm = self.vocabulary(hidden).float().split(len(masked_title))
+            mlm, gmlm = self.vocabulary(hidden).float().split([len(masked_title)] * 2)
 
             pixels, count = encoded.patches.flatten(0, 1)[masked_patches], patches.size(1)
             patch_cls = encoded.cls[masked_patches.div(count, rounding_mode="floor")]

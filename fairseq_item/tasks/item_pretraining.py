@@ -8,7 +8,6 @@ from typing import Optional
 
 import numpy as np
 import torch
-from fairseq import distributed_utils
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
@@ -20,6 +19,7 @@ from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, I
 from fairseq_item.data.patches import patchify
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -139,13 +139,13 @@ class ItemPretrainingTask(FairseqTask):
 
     def begin_epoch(self, epoch, model):
         """Put the dictionary and the BPE model beside the checkpoints, which then stand alone."""
-        if distributed_utils.get_data_parallel_rank() == 0:
-            folder = Path(self.cfg.save_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            for name in ("dict.txt", "bpe.model"):
-                source = Path(self.cfg.data) / "title" / name
-                if source.exists() and not (folder / name).exists():
-                    shutil.copyfile(source, folder / name)
+        folder = Path(self.cfg.save_dir)
+        for name in ("dict.txt", "bpe.model"):
+            source = Path(self.cfg.data) / "title" / name
+            # Every process may come here; each puts the same whole file in place.
+            if source.exists() and not (folder / name).exists():
+                with atomic_path(folder / name) as temporary:
+                    shutil.copyfile(source, temporary)
 
 
 def load_dictionary(path):

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairseq_item.data.concatenated import Concatenated, open_split, shard_names
+from fairseq_item.data.mmap_index import MMapIndex, MMapIndexWriter
+from fairseq_item.errors import InputError
+
+
+class Lists:
+    def __init__(self, values):
+        self.values = values
+        self.sizes = np.array([len(value) for value in values])
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, i):
+        return self.values[i]
+
+    def picture(self, i):
+        return ("picture", self.values[i])
+
+
+def test_reads_as_one():
+    both = Concatenated([Lists(["a", "bb"]), Lists([]), Lists(["ccc"])])
+    assert len(both) == 3
+    assert [both[i] for i in range(3)] == ["a", "bb", "ccc"]
+    assert both.picture(2) == ("picture", "ccc")
+    assert list(both.sizes) == [1, 2, 3]
+
+
+def touch(folder, *names):
+    (folder / "items").mkdir()
+    for name in names:
+        (folder / "items" / f"{name}.tsv").write_text("id\n")
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        (["train"], ["train"]),
+        (["train0", "train1"], ["train0", "train1"]),
+        (["train", "train1", "train2", "train4"], ["train", "train1", "train2"]),
+    ],
+)
+def test_shards(tmp_path, present, expected):
+    touch(tmp_path, *present)
+    assert shard_names(tmp_path, "train") == expected
+
+
+def test_missing_split_names_the_others(tmp_path):
+    touch(tmp_path, "train", "valid")
+    with pytest.raises(InputError, match="train, valid"):
+        shard_names(tmp_path, "test")
+
+
+def test_sharded_split_equals_whole(tmp_path):
+    touch(tmp_path, "train0", "train1")
+    rows = [[1, 2], [3], [4, 5, 6]]
+    for name, part in (("train0", rows[:2]), ("train1", rows[2:])):
+        with MMapIndexWriter(Path(tmp_path) / "title" / name, np.uint16) as writer:
+            for row in part:
+                writer.add(row)
+    store = open_split(tmp_path, "train", "title", MMapIndex)
+    assert [list(store[i]) for i in range(len(store))] == rows

@@ -1,0 +1,176 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from fairseq.data import Dictionary
+
+from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
+
+GEOMETRY = Geometry(image_size=8, patch_size=4, max_title_length=5)
+
+
+class Titles:
+    def __init__(self, titles, eos):
+        self.titles = [np.array([*title, eos], np.uint16) for title in titles]
+        self.sizes = np.array([len(title) for title in self.titles], np.int32)
+
+    def __len__(self):
+        return len(self.titles)
+
+    def __getitem__(self, i):
+        return self.titles[i]
+
+
+class Images:
+    def __init__(self, n, size=12):
+        self.pictures = np.random.default_rng(0).integers(0, 255, (n, size, size, 3), np.uint8)
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def picture(self, i):
+        return self.pictures[i]
+
+
+def dictionary():
+    d = Dictionary()
+    for i in range(50):
+        d.add_symbol(f"w{i}")
+    d.add_symbol("<mask>")
+    return d
+
+
+def titles(n, longest=9, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(4, 54, rng.integers(1, longest)) for _ in range(n)]
+
+
+def dataset(n=40, corruption=None, augmentation=None, rows=None, **kwargs):
+    d = dictionary()
+    rows = titles(n) if rows is None else rows
+    return ItemDataset(
+        Titles(rows, d.eos()), Images(len(rows)), d, GEOMETRY, corruption, augmentation, **kwargs
+    )
+
+
+def equal(a, b):
+    assert a.keys() == b.keys()
+    for key in a:
+        if isinstance(a[key], dict):
+            equal(a[key], b[key])
+        elif isinstance(a[key], torch.Tensor):
+            assert torch.equal(a[key], b[key]), key
+        else:
+            assert a[key] == b[key], key
+
+
+def test_batch_by_hand():
+    data = dataset(rows=[[10, 11], [12, 13, 14, 15, 16, 17, 18]])
+    batch = data.collater([data[0], data[1]])
+    assert batch["net_input"]["title"].tolist() == [
+        [0, 10, 11, 2, 1, 1, 1],
+        [0, 12, 13, 14, 15, 16, 2],  # cut to 5 pieces
+    ]
+    assert batch["net_input"]["patches"].dtype == torch.uint8
+    assert batch["net_input"]["patches"].shape == (2, 4, 48)
+    centre = data.images.picture(1)[2:10, 2:10]
+    first_patch = batch["net_input"]["patches"][1, 0].numpy().reshape(4, 4, 3)
+    assert (first_patch == centre[:4, :4]).all()
+    assert batch["nsentences"] == 2
+    assert batch["ntokens"] == 7
+    assert data.collater([]) == {}
+
+
+def test_places_point_at_what_was_masked():
+    data = dataset(corruption=Corruption(title_mask_prob=0.4, mismatch_prob=0.0))
+    batch = data.collater([data[i] for i in range(20)])
+    flat = batch["net_input"]["title"].flatten()
+    places, targets = batch["net_input"]["masked_title"], batch["title_targets"]
+    original = data.collater([dataset()[i] for i in range(20)])["net_input"]["title"].flatten()
+    assert (original[places] == targets).all()
+    changed = (flat != original).nonzero().flatten()
+    assert set(changed.tolist()) <= set(places.tolist())
+    assert (flat[places] == data.mask).float().mean() > 0.6
+    hidden = set(batch["net_input"]["hidden_patches"].tolist())
+    assert hidden <= set(batch["net_input"]["masked_patches"].tolist())
+    # weights: one over the number of the product's masked places
+    rows = places.div(batch["net_input"]["title"].size(1), rounding_mode="floor")
+    sums = torch.zeros(20).index_add(0, rows, batch["title_weights"])
+    assert torch.allclose(sums, torch.ones(20))
+
+
+def test_half_of_the_titles_are_another_product_s():
+    data = dataset(n=400, corruption=Corruption(title_mask_prob=0.0))
+    own = {tuple(data._title(i)) for i in range(400)}
+    matches = []
+    for i in range(400):
+        sample = data[i]
+        matches.append(sample["match"])
+        assert np.array_equal(sample["title"], data._title(i)) == sample["match"]
+        assert tuple(sample["title"]) in own
+    assert np.mean(matches) == pytest.approx(0.5, abs=0.08)
+
+
+def test_products_that_share_a_title_are_no_mismatch():
+    data = dataset(rows=[[10, 11]] * 20, corruption=Corruption(title_mask_prob=0.0))
+    assert all(data[i]["match"] for i in range(20))
+
+
+def test_masked_losses_on_matched_pairs_only():
+    data = dataset(corruption=Corruption(masked_losses_on="matched"))
+    batch = data.collater([data[i] for i in range(40)])
+    rows = batch["net_input"]["masked_title"].div(
+        batch["net_input"]["title"].size(1), rounding_mode="floor"
+    )
+    counted = batch["title_weights"] > 0
+    assert (counted == batch["match"][rows].bool()).all()
+    assert 0 < counted.sum() < len(counted)
+    # the mask itself stays, or it would give the match away
+    masked_rows = set(rows.tolist())
+    assert masked_rows == set(range(40))
+
+
+def test_random_choices_come_from_seed_epoch_and_index():
+    def batch(epoch, seed=1, fixed=False):
+        data = dataset(corruption=Corruption(), augmentation=Augmentation(), seed=seed, fixed=fixed)
+        data.set_epoch(epoch)
+        return data.collater([data[i] for i in range(10)])
+
+    equal(batch(3), batch(3))
+    for other in (batch(4), batch(3, seed=2)):
+        with pytest.raises(AssertionError):
+            equal(batch(3), other)
+    equal(batch(1, fixed=True), batch(7, fixed=True))
+
+
+def test_same_product_in_any_order_and_after_pickling():
+    data = dataset(corruption=Corruption(), augmentation=Augmentation())
+    data.set_epoch(2)
+    forward = [data[i] for i in range(10)]
+    backward = [pickle.loads(pickle.dumps(data))[i] for i in reversed(range(10))][::-1]
+    equal(data.collater(forward), data.collater(backward))
+
+
+def test_epochs_are_ordered_anew():
+    data = dataset(shuffle=True)
+    orders = []
+    for epoch in (1, 2, 1):
+        data.set_epoch(epoch)
+        orders.append(list(data.ordered_indices()))
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[0]) == list(range(40))
+    assert list(dataset().ordered_indices()) == list(range(40))
+
+
+def test_sizes_are_those_of_the_batch():
+    data = dataset()
+    for i in range(len(data)):
+        assert data.num_tokens(i) == data.size(i) == data.num_tokens_vec(np.array([i]))[0]
+        assert data.num_tokens(i) == len(data[i]["title"]) + 2
+
+
+def test_titles_and_pictures_must_be_as_many():
+    d = dictionary()
+    with pytest.raises(ValueError, match="3 titles beside 2 pictures"):
+        ItemDataset(Titles(titles(3), d.eos()), Images(2), d, GEOMETRY)
