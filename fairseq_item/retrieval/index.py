@@ -19,7 +19,7 @@ from fairseq_item.retrieval.embeddings import (
     part_path,
     write_meta,
 )
-from fairseq_item.retrieval.item_index import faiss_path, transform_path
+from fairseq_item.retrieval.item_index import faiss_path, import_faiss, transform_path
 from fairseq_item.retrieval.tables import Table, unique_ids, write_table
 
 logger = logging.getLogger(__name__)
@@ -172,8 +172,7 @@ def _present(vectors):
 
 
 def _new_faiss(factory, dim):
-    import faiss
-
+    faiss = import_faiss()
     try:
         return faiss.IndexIDMap(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT))
     except RuntimeError as error:
@@ -182,8 +181,7 @@ def _new_faiss(factory, dim):
 
 def _write_faiss(factory, vectors, rows, path, seed):
     """Train and fill a faiss index with the rows of ``vectors`` that are not absent."""
-    import faiss
-
+    faiss = import_faiss()
     path.unlink(missing_ok=True)
     if not len(rows):
         return

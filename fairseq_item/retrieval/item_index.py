@@ -7,6 +7,7 @@
 ``items.tsv``, ``meta.json``                   meta.json is written last
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,8 +122,7 @@ class ItemIndex:
         Raises:
             InputError: the index has no inverted lists.
         """
-        import faiss
-
+        faiss = import_faiss()
         for part, index in self.faiss.items():
             try:
                 faiss.ParameterSpace().set_index_parameter(index, "nprobe", nprobe)
@@ -131,6 +131,14 @@ class ItemIndex:
                     f"--nprobe needs an inverted file (--factory IVF...), the {part} index was "
                     f"built with --factory {self.meta['factory']}"
                 ) from None
+
+
+def import_faiss():
+    """faiss, without the log lines about the processor features that it tries in turn."""
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+    import faiss
+
+    return faiss
 
 
 def _load_present(path, count):
@@ -145,8 +153,7 @@ def _load_present(path, count):
 
 
 def _load_faiss(path, count):
-    import faiss
-
+    faiss = import_faiss()
     try:
         # Maps what can be mapped: a flat index is then read as it is searched.
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)

@@ -108,7 +108,7 @@ def _query(args, index):
     checkpoint = args.checkpoint or index.meta.get("checkpoint")
     if not checkpoint or not Path(checkpoint).exists():
         raise InputError(
-            f"checkpoint {checkpoint!r} is not there; give the one that {args.index} was built with "
+            f"checkpoint {checkpoint!r} is not there; give the one that made {args.index} "
             "as --checkpoint"
         )
     return embed_query(checkpoint, args.title, args.image, index.meta.get("checkpoint_digest")), [
