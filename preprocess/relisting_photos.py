@@ -32,7 +32,7 @@ def change_photo(picture, strengths, rng):
         bytes: the JPEG.
     """
     # All is drawn first and in one order, so that no change shifts the numbers of another.
-    tint = random_tint(rng) if rng.random() < strengths.tint else None
+    tinted, tint = rng.random() < strengths.tint, random_tint(rng)
     flip = rng.random() < strengths.flip
     angle = rng.uniform(-strengths.rotate, strengths.rotate)
     area, aspect = rng.uniform(*strengths.crop_area), rng.uniform(0.9, 1 / 0.9)
@@ -41,7 +41,7 @@ def change_photo(picture, strengths, rng):
     quality = rng.randint(*strengths.jpeg_quality)
 
     border, plain = border_colour(picture)
-    if tint is not None and plain:
+    if tinted and plain:
         picture = tint_background(picture, border, tint)
         border = tint
     if flip:
@@ -122,8 +122,9 @@ def random_crop(picture, area, aspect, left, top):
     Args:
         left, top: where the crop lies in the room that it has, 0 to 1.
     """
-    width = min(picture.width, max(1, round(picture.width * (area * aspect) ** 0.5)))
-    height = min(picture.height, max(1, round(picture.height * (area / aspect) ** 0.5)))
+    aspect = min(max(aspect, area), 1 / area)  # as far as the picture goes
+    width = max(1, round(picture.width * (area * aspect) ** 0.5))
+    height = max(1, round(picture.height * (area / aspect) ** 0.5))
     x = round(left * (picture.width - width))
     y = round(top * (picture.height - height))
     return picture.crop((x, y, x + width, y + height))

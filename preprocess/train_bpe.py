@@ -97,7 +97,7 @@ def learn(titles, args):
 
     A catalogue can be too small for the vocabulary asked for: then BPE goes on until every word,
     even one seen once, is a piece of its own, which is of no use for another title. In that case
-    the vocabulary is trained anew, with as many pieces as occurred at least twice.
+    the vocabulary is trained anew, without the pieces that occurred once, whole or in others.
 
     Returns:
         tuple: the SentencePieceProcessor, and a dict piece -> count of the pieces for dict.txt.
@@ -105,18 +105,42 @@ def learn(titles, args):
     bpe = train(titles, args.vocab_size, args)
     counts = count_pieces(bpe, titles)
     if len(bpe) < args.vocab_size:
-        rare = sum(
-            count < 2 and len(piece) > 1 and not bpe.is_byte(bpe.piece_to_id(piece))
-            for piece, count in counts.items()
-        )
-        size = len(bpe) - rare
+        size = len(bpe) - sum(count < 2 for count in merge_counts(bpe, counts).values())
         logger.warning(
-            "%d titles are too few for a vocabulary of %d: it becomes %d, as many as there are "
-            "characters and pieces seen twice", len(titles), args.vocab_size, size,
+            "%d titles are too few for a vocabulary of %d: it becomes %d, with no piece that "
+            "occurs only once", len(titles), args.vocab_size, size,
         )  # fmt: skip
         bpe = train(titles, size, args)
         counts = count_pieces(bpe, titles)
     return bpe, counts
+
+
+def merge_counts(bpe, counts):
+    """How often each merged piece occurs in the titles, on its own or within a larger piece.
+
+    That is the frequency at which BPE found it, so it falls in the order of the merges.
+    """
+    ranks = {
+        piece: rank
+        for rank, piece in enumerate(counts)
+        if len(piece) > 1 and not bpe.is_byte(bpe.piece_to_id(piece))
+    }
+    merged = {piece: counts[piece] for piece in ranks}
+    for piece in reversed(ranks):  # largest first: each passes its count on to its two halves
+        for half in last_halves(piece, ranks):
+            if half in merged:
+                merged[half] += merged[piece]
+    return merged
+
+
+def last_halves(piece, ranks):
+    """What ``piece`` was before its own merge: its characters after all merges that came first."""
+    parts = list(piece)
+    while len(parts) > 2:
+        pairs = [ranks.get(a + b, len(ranks)) for a, b in itertools.pairwise(parts)]
+        i = min(range(len(pairs)), key=pairs.__getitem__)
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+    return parts
 
 
 def train(titles, vocab_size, args):
