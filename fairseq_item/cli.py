@@ -10,10 +10,19 @@ from fairseq_item.errors import InputError
 
 
 def arguments(description):
-    """An argument parser whose ``--help`` shows every default."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    """An argument parser whose ``--help`` shows every default and keeps paragraphs apart."""
+    return argparse.ArgumentParser(description=description, formatter_class=_Help)
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action):
+        return action.help if action.default is None else super()._get_help_string(action)
+
+    def _fill_text(self, text, width, indent):
+        fill = super()._fill_text
+        paragraphs = text.strip().split("\n\n")
+        # Indented paragraphs are commands to copy: their lines stay as they are.
+        return "\n\n".join(p if p[:1] == " " else fill(p, width, indent) for p in paragraphs)
 
 
 def progress(iterable, desc, total=None, unit="it"):

@@ -15,7 +15,6 @@ of the training splits, the most frequent first; spaces, % and < in names are es
 A category that training does not have, or none, is <unk>; how many there are is reported.
 """
 
-import argparse
 import logging
 import re
 from collections import Counter
@@ -34,16 +33,11 @@ from fairseq_item.files import atomic_path
 logger = logging.getLogger("binarize_titles")
 
 
-class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of the recipe."""
-
-
 def main(argv=None):
     parser = arguments(__doc__)
-    parser.formatter_class = Help
     parser.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/")
     parser.add_argument(
-        "--splits", nargs="+", metavar="SPLIT", help="train, valid, ...; default: all in items/"
+        "--splits", nargs="+", metavar="SPLIT", help="train, valid, ...; all of items/ if not given"
     )
     args = parser.parse_args(argv)
 

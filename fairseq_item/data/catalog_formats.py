@@ -71,6 +71,8 @@ def _lines(path):
         raise InputError(
             f"{path} cannot be unpacked after line {number} ({error}); gzip it again"
         ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); see its permissions") from None
 
 
 def _check_length(path, number, values, fieldnames, mend):
