@@ -9,7 +9,10 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
 
+from fairseq_item.criterions.view_contrast import ViewContrast
+
 OBJECTIVES = ("itm", "mlm", "gmlm", "mim", "gmim")
+LOGGED = (*OBJECTIVES, "view")
 
 
 @dataclass
@@ -21,6 +24,13 @@ class ItemPretrainingCriterionConfig(FairseqDataclass):
     gmlm_weight: float = field(default=0.1, metadata={"help": "the same from h([CLS])"})
     mim_weight: float = field(default=0.01, metadata={"help": "masked image modelling"})
     gmim_weight: float = field(default=0.01, metadata={"help": "the same from h([CLS])"})
+    view_contrast_weight: float = field(
+        default=0.0,
+        metadata={"help": "contrast of two views of a product, beyond the paper; 0: no views"},
+    )
+    view_temperature: float = field(
+        default=0.07, metadata={"help": "where the learned temperatures of the contrast start"}
+    )
     mismatch_prob: float = II("task.mismatch_prob")
     masked_losses_on: str = II("task.masked_losses_on")
 
@@ -40,11 +50,14 @@ class ItemPretrainingCriterion(FairseqCriterion):
         self.weights = {name: float(getattr(cfg, f"{name}_weight")) for name in OBJECTIVES}
         # Where the masked losses count on matched pairs only, the sum over products misses the
         # mismatched share; without this the weights would silently be halved.
-        share = 1.0 - cfg.mismatch_prob if cfg.masked_losses_on == "matched" else 1.0
+        self.matched_share = max(1.0 - cfg.mismatch_prob, 1e-8)
+        share = self.matched_share if cfg.masked_losses_on == "matched" else 1.0
         self.gradient_weights = {
-            name: weight if name == "itm" else weight / max(share, 1e-8)
+            name: weight if name == "itm" else weight / share
             for name, weight in self.weights.items()
         }
+        self.view_weight = float(cfg.view_contrast_weight)
+        self.view_contrast = ViewContrast(cfg.view_temperature) if self.view_weight > 0 else None
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""
@@ -57,6 +70,8 @@ class ItemPretrainingCriterion(FairseqCriterion):
             log[f"{name}_sum"] = value.detach()
             log[f"{name}_weighted_sum"] = self.weights[name] * value.detach()
         log.update(self._counts(predictions, sample))
+        if self.view_contrast is not None:
+            loss = loss + self._contrast(predictions, sample["match"], log)
         return loss, products, log
 
     def _sums(self, predictions, sample):
@@ -86,6 +101,18 @@ class ItemPretrainingCriterion(FairseqCriterion):
                 "gmlm_right": ((predictions.gmlm.argmax(-1) == targets) & counted).sum(),
             }
 
+    def _contrast(self, predictions, match, log):
+        """The weighted contrast of the two views, logged beside the five objectives."""
+        value, right = self.view_contrast(predictions.parts, predictions.view_parts, match)
+        log.update(
+            view_sum=value.detach(),
+            view_weighted_sum=self.view_weight * value.detach(),
+            view_right=right.detach(),
+            view_products=match.sum(),
+        )
+        # As with the masked losses: the mismatched products say nothing, the others count more.
+        return self.view_weight * value / self.matched_share
+
     @staticmethod
     def reduce_metrics(logging_outputs):
         """Log each objective unweighted and weighted, their total as ``loss``, and accuracies."""
@@ -97,12 +124,13 @@ class ItemPretrainingCriterion(FairseqCriterion):
         units = {"itm": products}
         units.update(dict.fromkeys(("mlm", "gmlm"), total("title_products")))
         units.update(dict.fromkeys(("mim", "gmim"), total("patch_products")))
-        for name in OBJECTIVES:
+        units["view"] = total("view_products")
+        for name in LOGGED:
             if units[name] > 0:
                 for key in (name, f"{name}_weighted"):
                     metrics.log_scalar(key, total(f"{key}_sum") / units[name], units[name], round=4)
         metrics.log_derived("loss", _total_loss)
-        right = {"itm": products, "mlm": places, "gmlm": places}
+        right = {"itm": products, "mlm": places, "gmlm": places, "view": units["view"]}
         for name, count in right.items():
             if count > 0:
                 accuracy = 100 * total(f"{name}_right") / count
@@ -114,5 +142,5 @@ class ItemPretrainingCriterion(FairseqCriterion):
 
 
 def _total_loss(meters):
-    weighted = (meters.get(f"{name}_weighted") for name in OBJECTIVES)
+    weighted = (meters.get(f"{name}_weighted") for name in LOGGED)
     return round(float(sum(meter.avg for meter in weighted if meter is not None)), 5)

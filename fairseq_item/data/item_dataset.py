@@ -10,6 +10,7 @@ from fairseq.data import FairseqDataset
 from fairseq_item.data.augment import center_crop, random_resized_crop
 from fairseq_item.data.masking import mask_patches, mask_title
 from fairseq_item.data.patches import patchify
+from fairseq_item.data.views import second_title, word_starts
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class ItemDataset(FairseqDataset):
         geometry: sizes the model expects.
         corruption: masks and mismatches, or None for plain products (embedding, classification).
         augmentation: None takes the centre of the picture.
+        view_drop_prob: also show each product a second time, uncorrupted, with words of its title
+            dropped at this probability and shuffled; None for no second view.
         seed: with the epoch and the product's index it fixes every random choice.
         fixed: draw the same masks in every epoch (validation).
         shuffle: order products at random, anew in each epoch.
@@ -66,6 +69,7 @@ class ItemDataset(FairseqDataset):
         geometry,
         corruption=None,
         augmentation=None,
+        view_drop_prob=None,
         seed=1,
         fixed=False,
         shuffle=False,
@@ -74,6 +78,7 @@ class ItemDataset(FairseqDataset):
             raise ValueError(f"{len(titles)} titles beside {len(images)} pictures")
         self.titles, self.images = titles, images
         self.geometry, self.corruption, self.augmentation = geometry, corruption, augmentation
+        self.view_drop_prob, self.word_starts = view_drop_prob, word_starts(dictionary)
         self.seed, self.fixed, self.shuffle = seed, fixed, shuffle
         self.epoch = 0
         self.cls, self.sep, self.pad = dictionary.bos(), dictionary.eos(), dictionary.pad()
@@ -108,24 +113,22 @@ class ItemDataset(FairseqDataset):
                 return title, False
         return own, True
 
-    def _picture(self, index, rng):
-        picture = self.images.picture(index)
+    def _patches(self, index, rng):
+        picture, size = self.images.picture(index), self.geometry.image_size
         if self.augmentation is None:
-            return center_crop(picture, self.geometry.image_size)
-        return random_resized_crop(
-            picture,
-            self.geometry.image_size,
-            rng,
-            self.augmentation.crop_scale,
-            self.augmentation.flip_prob,
-        )
+            picture = center_crop(picture, size)
+        else:
+            scale, flip = self.augmentation.crop_scale, self.augmentation.flip_prob
+            picture = random_resized_crop(picture, size, rng, scale, flip)
+        return torch.from_numpy(np.ascontiguousarray(patchify(picture, self.geometry.patch_size)))
 
     def __getitem__(self, index):
         index = int(index)
         rng = self._rng(index)
-        picture = self._picture(index, rng)
-        patches = np.ascontiguousarray(patchify(picture, self.geometry.patch_size))
-        sample = {"id": index, "title": self._title(index), "patches": torch.from_numpy(patches)}
+        sample = {"id": index, "title": self._title(index), "patches": self._patches(index, rng)}
+        if self.view_drop_prob is not None:
+            title = second_title(sample["title"], self.word_starts, rng, self.view_drop_prob)
+            sample.update(view_title=title, view_patches=self._patches(index, rng))
         if self.corruption is not None:
             self._corrupt(sample, rng)
         return sample
@@ -159,27 +162,36 @@ class ItemDataset(FairseqDataset):
             has flat places ``masked_title`` (K,) into B*T, ``masked_patches`` (M,) and
             ``hidden_patches`` into B*m, and the batch has ``match`` (B,), ``title_targets`` (K,),
             ``title_weights`` (K,) and ``patch_weights`` (M,): one over the number of masked places
-            of the product, 0 where its masked losses do not count. Empty for no samples.
+            of the product, 0 where its masked losses do not count. With second views ``net_input``
+            has ``view_title`` and ``view_patches``. Empty for no samples.
         """
         if not samples:
             return {}
-        width = max(len(s["title"]) for s in samples) + 2
-        title = np.full((len(samples), width), self.pad, np.int64)
-        for row, sample in zip(title, samples):
-            pieces = sample["title"]
-            row[0], row[1 : len(pieces) + 1], row[len(pieces) + 1] = self.cls, pieces, self.sep
+        title = self._collate_titles([s["title"] for s in samples])
         batch = {
             "id": torch.tensor([s["id"] for s in samples]),
             "nsentences": len(samples),
             "ntokens": sum(len(s["title"]) for s in samples),
             "net_input": {
-                "title": torch.from_numpy(title),
+                "title": title,
                 "patches": torch.stack([s["patches"] for s in samples]),
             },
         }
+        if "view_title" in samples[0]:
+            batch["net_input"].update(
+                view_title=self._collate_titles([s["view_title"] for s in samples]),
+                view_patches=torch.stack([s["view_patches"] for s in samples]),
+            )
         if "match" in samples[0]:
-            self._collate_targets(batch, samples, width)
+            self._collate_targets(batch, samples, title.size(1))
         return batch
+
+    def _collate_titles(self, titles):
+        """[CLS] pieces [SEP] of each title, padded to the longest: int64 (B, T)."""
+        rows = np.full((len(titles), max(map(len, titles)) + 2), self.pad, np.int64)
+        for row, pieces in zip(rows, titles):
+            row[0], row[1 : len(pieces) + 1], row[len(pieces) + 1] = self.cls, pieces, self.sep
+        return torch.from_numpy(rows)
 
     def _collate_targets(self, batch, samples, width):
         def flat(key, stride, shift):

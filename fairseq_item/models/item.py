@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -59,6 +59,8 @@ class Predictions(NamedTuple):
     mim: torch.Tensor  # (M, patch_dim), pixels in [0, 1]
     gmim: torch.Tensor  # (M, patch_dim)
     patch_targets: torch.Tensor  # (M, patch_dim), the true pixels
+    parts: Optional[Tuple[torch.Tensor, ...]] = None  # embeddings of the batch: three (B, d)
+    view_parts: Optional[Tuple[torch.Tensor, ...]] = None  # those of the second views
 
 
 @register_model("item", dataclass=ItemModelConfig)
@@ -167,16 +169,27 @@ class ItemModel(BaseFairseqModel):
             states = self.encoder(sequence, torch.cat([present, pictures], 1))
         return Encoded(states[:, : title.size(1)], states[:, title.size(1) :])
 
-    def forward(self, title, patches, hidden_patches, masked_title, masked_patches):
+    def forward(
+        self,
+        title,
+        patches,
+        hidden_patches,
+        masked_title,
+        masked_patches,
+        view_title=None,
+        view_patches=None,
+    ):
         """Scores of the five objectives; the vocabulary is scored at masked places only.
 
         Args:
             title, patches, hidden_patches: as in :meth:`encode`.
             masked_title: int64 (K,), flat places into B*T to predict.
             masked_patches: int64 (M,), flat places into B*m to reconstruct.
+            view_title, view_patches: second views of the products, like ``title`` and
+                ``patches``, or None.
 
         Returns:
-            :class:`Predictions`.
+            :class:`Predictions`; the embeddings of both views only if there are second ones.
         """
         encoded = self.encode(title, patches, hidden_patches)
         with self._autocast(title.device):
@@ -193,7 +206,11 @@ class ItemModel(BaseFairseqModel):
             gmim = self.gmim_pixels(self.gmim(patch_cls, patch_place.to(pixels.dtype))).float()
             itm = self.itm(encoded.cls).float()
         targets = patches.flatten(0, 1)[masked_patches].float() / 255.0
-        return Predictions(itm, mlm, gmlm, mim, gmim, targets)
+        predictions = Predictions(itm, mlm, gmlm, mim, gmim, targets)
+        if view_title is None:
+            return predictions
+        parts, view_parts = self._parts(title, encoded), self.embed(view_title, view_patches)
+        return predictions._replace(parts=parts, view_parts=view_parts)
 
     def embed(self, title, patches, has_picture=None):
         """The three embeddings of the paper, not normalised.
@@ -206,15 +223,19 @@ class ItemModel(BaseFairseqModel):
             and the mean over the patches. A part that a product lacks is all zeros.
         """
         encoded = self.encode(title, patches, has_picture=has_picture)
+        cls, words, picture = self._parts(title, encoded)
+        if has_picture is not None:
+            picture = picture * has_picture[:, None]
+        return cls, words, picture
+
+    def _parts(self, title, encoded):
+        """h([CLS]) and the means over pieces and patches; float32 (B, d) each."""
         pieces = torch.ones_like(title, dtype=torch.bool)
         for symbol in self.special:
             pieces &= title != symbol
         words = (encoded.title.float() * pieces[..., None]).sum(1)
         words = words / pieces.sum(1, keepdim=True).clamp(min=1)
-        picture = encoded.patches.float().mean(1)
-        if has_picture is not None:
-            picture = picture * has_picture[:, None]
-        return encoded.cls.float(), words, picture
+        return encoded.cls.float(), words, encoded.patches.float().mean(1)
 
 
 def _initialise(module):

@@ -43,6 +43,11 @@ class ItemPretrainingConfig(FairseqDataclass):
         default=0.6, metadata={"help": "smallest share of the area that a training crop keeps"}
     )
     flip_prob: float = field(default=0.5, metadata={"help": "share of pictures that are mirrored"})
+    view_word_drop: float = field(
+        default=0.35,
+        metadata={"help": "share of words that the second view's title leaves out"},
+    )
+    view_contrast_weight: float = II("criterion.view_contrast_weight")
     image_size: int = II("model.image_size")
     patch_size: int = II("model.patch_size")
     max_title_length: int = II("model.max_title_length")
@@ -115,6 +120,7 @@ class ItemPretrainingTask(FairseqTask):
                 str(self.cfg.masked_losses_on),
             ),
             Augmentation((self.cfg.crop_min_scale, 1.0), self.cfg.flip_prob) if training else None,
+            self.cfg.view_word_drop if self.cfg.view_contrast_weight > 0 else None,
             seed=self.cfg.seed,
             fixed=not training,
             shuffle=training,

@@ -193,7 +193,7 @@ def test_no_masked_place_at_all():
     nowhere = torch.zeros(0, dtype=torch.long)
     out = built(title, patches, nowhere, nowhere, nowhere)
     assert len(out.mlm) == len(out.gmim) == 0
-    sum(part.sum() for part in out).backward()
+    sum(part.sum() for part in out[:6]).backward()
     assert built.gmlm.layers[0].weight.grad.abs().sum() == 0
 
 
@@ -202,7 +202,7 @@ def test_bfloat16_stays_close_and_parameters_stay_float32():
     low.load_state_dict(exact.state_dict())
     inputs = forward_inputs()
     a, b = exact.eval()(*inputs), low.eval()(*inputs)
-    for one, other in zip(a, b):
+    for one, other in zip(a[:6], b[:6]):
         assert other.dtype == torch.float32
         assert torch.allclose(one, other, atol=0.1, rtol=0.1)
     assert not torch.equal(a.itm, b.itm)
