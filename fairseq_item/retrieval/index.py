@@ -1,6 +1,5 @@
 """``item-index``: from folders of embeddings to an index folder."""
 
-import argparse
 import logging
 import sys
 from pathlib import Path
@@ -248,7 +247,7 @@ def parser():
 
 
 def main(argv=None):
-    args: argparse.Namespace = parser().parse_args(argv)
+    args = parser().parse_args(argv)
     meta = build_index(
         args.embeddings,
         args.out,

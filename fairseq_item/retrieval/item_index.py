@@ -155,8 +155,8 @@ def _load_present(path, count):
 def _load_faiss(path, count):
     faiss = import_faiss()
     try:
-        # Maps what can be mapped: a flat index is then read as it is searched.
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        # Maps what can be mapped, where this faiss can: a flat index is read as it is searched.
+        index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
     except RuntimeError:
         raise InputError(f"{path} cannot be read; run item-index again") from None
     if index.ntotal != count:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fairseq_item
 from fairseq_item.cli import run
 from fairseq_item.errors import InputError
 from fairseq_item.retrieval import index as index_command
@@ -280,3 +281,31 @@ def test_direct_query(tmp_path, folders, capsys, monkeypatch):
     assert asked == {"title": "red shoe", "image": None}
     first = capsys.readouterr().out.splitlines()[1].split()
     assert first[:6] == ["1", "1.0000", "-", "1.00000", "-", f"i{position}"]
+
+
+class FakeModel:
+    """Stands for ``fairseq_item.ItemModel``: remembers what it was given."""
+
+    digest = "abc"
+    asked = ()
+
+    @classmethod
+    def from_pretrained(cls, checkpoint):
+        return cls()
+
+    def encode(self, titles, images):
+        FakeModel.asked = (titles, images)
+        return np.ones((1, 4)), np.zeros((1, 4)), np.full((1, 4), 2.0)
+
+
+def test_embedding_a_query(tmp_path, monkeypatch):
+    monkeypatch.setitem(vars(fairseq_item), "ItemModel", FakeModel)
+    picture = tmp_path / "shoe.jpg"
+    picture.write_bytes(b"")
+    parts = search_command.embed_query("model", image=str(picture), digest="abc")
+    assert FakeModel.asked == ([None], [str(picture)])
+    assert [parts[part].tolist() for part in PARTS] == [[[1] * 4], [[0] * 4], [[2] * 4]]
+    with pytest.raises(InputError, match="not the checkpoint"):
+        search_command.embed_query("model", title="shoe", digest="xyz")
+    with pytest.raises(InputError, match=r"none\.jpg is not there"):
+        search_command.embed_query("model", image=str(tmp_path / "none.jpg"))
