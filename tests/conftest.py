@@ -62,7 +62,7 @@ def make_data_bin(folder):
     catalog, data = write_catalog(folder), folder / "data-bin"
     run_script("split_catalog.py", catalog, "--out", folder / "splits", "--ratios", 70, 15, 15)
     train = folder / "splits" / "train.tsv"
-    run_script("train_bpe.py", train, "--out", data / "title", "--vocab-size", 200)
+    run_script("train_bpe.py", train, "--out", data / "title", "--vocab-size", 320)
     for split in ("train", "valid", "test"):
         run_script(
             "pack_images.py", folder / "splits" / f"{split}.tsv", "--image-root",
