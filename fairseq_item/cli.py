@@ -82,3 +82,16 @@ def run(main, argv=None):
         sys.stderr.close()
         sys.exit(0)
     sys.exit(0)
+
+
+def end_input_errors_with_one_line():
+    """Let an uncaught InputError end the process as it ends :func:`run`: for fairseq's commands."""
+    if sys.excepthook is not _one_line:
+        sys.excepthook = _one_line
+
+
+def _one_line(kind, error, trace):
+    if not issubclass(kind, InputError):
+        return sys.__excepthook__(kind, error, trace)
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(2)

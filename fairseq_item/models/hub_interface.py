@@ -30,15 +30,16 @@ class ItemHubInterface(nn.Module):
         cfg: the whole configuration it was trained with.
         dictionary: fairseq ``Dictionary`` with ``<mask>``.
         geometry: sizes of its input.
+        stored_image_size, fit: how training pictures were brought to a square, and so queries.
         digest: SHA-256 of the checkpoint file.
         dim: width d of each embedding.
     """
 
-    def __init__(self, model, cfg, dictionary, tokenizer, digest):
+    def __init__(self, model, cfg, dictionary, tokenizer, digest, stored_image_size, fit):
         super().__init__()
         self.model = model.eval()
         self.cfg, self.dictionary, self.tokenizer = cfg, dictionary, tokenizer
-        self.digest = digest
+        self.digest, self.stored_image_size, self.fit = digest, stored_image_size, fit
         self.dim = cfg.model.encoder_embed_dim
         self.geometry = Geometry(
             cfg.model.image_size, cfg.model.patch_size, cfg.model.max_title_length
@@ -53,7 +54,8 @@ class ItemHubInterface(nn.Module):
 
         Args:
             titles: list of n strings, None where a product has no title; or None for no titles.
-            images: list of n pictures: a PIL image, a path, or None; or None for no pictures.
+            images: list of n pictures: a path, a PIL image, or None; or None for no pictures.
+                A path is read exactly as the pictures of a catalogue are.
             batch_size: products computed at once; it does not change the result.
 
         Returns:
@@ -111,14 +113,17 @@ class ItemHubInterface(nn.Module):
         geometry = self.geometry
         if image is None:
             return np.zeros((geometry.patches, geometry.patch_size**2 * 3), np.uint8)
-        stored = self.cfg.task.get("stored_image_size") or geometry.image_size
-        square = fit_square(_open(image, stored), stored, self.cfg.task.get("fit") or "pad")
+        picture = _open(image, self.stored_image_size)
+        square = fit_square(picture, self.stored_image_size, self.fit)
         return patchify(center_crop(np.asarray(square), geometry.image_size), geometry.patch_size)
 
 
 def _open(image, target):
     if isinstance(image, Image.Image):
-        return to_rgb(image)
+        try:
+            return to_rgb(image)
+        except Exception as error:  # the pixels of an opened file are read only here
+            raise InputError(f"{image} cannot be used: {error}; give another picture") from None
     try:
         return decode_picture(Path(image).read_bytes(), target)
     except OSError as error:
@@ -150,7 +155,17 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     with open(checkpoint, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     tokenizer = TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
-    return ItemHubInterface(model, cfg, dictionary, tokenizer, digest).to(device)
+    kept = state.get("task_state") or {}
+    hub = ItemHubInterface(
+        model,
+        cfg,
+        dictionary,
+        tokenizer,
+        digest,
+        kept.get("stored_image_size", cfg.model.image_size),
+        kept.get("fit", "pad"),
+    )
+    return hub.to(device)
 
 
 def _read(checkpoint):

@@ -1,5 +1,6 @@
 """The pre-training task: a data-bin in, masked and mismatched products out."""
 
+import filecmp
 import logging
 import shutil
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
-from fairseq_item.data.concatenated import open_split
+from fairseq_item.cli import end_input_errors_with_one_line
+from fairseq_item.data.concatenated import open_split, shard_names
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
 from fairseq_item.data.patches import patchify
@@ -51,15 +53,9 @@ class ItemPretrainingConfig(FairseqDataclass):
     image_size: int = II("model.image_size")
     patch_size: int = II("model.patch_size")
     max_title_length: int = II("model.max_title_length")
-    stored_image_size: Optional[int] = field(
-        default=None, metadata={"help": "side of the stored pictures; read from the data-bin"}
-    )
-    fit: Optional[str] = field(
-        default=None,
-        metadata={"help": "how pictures were brought to a square; read from the data-bin"},
-    )
     seed: int = II("common.seed")
     save_dir: str = II("checkpoint.save_dir")
+    no_save: bool = II("checkpoint.no_save")
     # Batches, masks and mismatches are drawn anew in each epoch; fairseq's other settings would
     # freeze them at the first epoch's.
     rebuild_batches: bool = True
@@ -78,17 +74,16 @@ class ItemPretrainingTask(FairseqTask):
     def __init__(self, cfg, dictionary):
         super().__init__(cfg)
         self.dictionary = dictionary
+        # The task's state is kept in the checkpoint: pictures met later, away from the data-bin,
+        # have to be prepared in the same way.
+        self.state.merge_state_dict(_preparation(cfg.data))
 
     @classmethod
     def setup_task(cls, cfg, **kwargs):
+        end_input_errors_with_one_line()
         path = Path(cfg.data) / "title" / "dict.txt"
         if not path.exists():
             raise InputError(f"{path} is missing; run preprocess/train_bpe.py")
-        stores = sorted((Path(cfg.data) / "image").glob("*.json"))
-        if stores:
-            # Kept in the checkpoint, so that pictures met later are prepared in the same way.
-            meta = read_meta(stores[0].with_suffix(""))
-            cfg.stored_image_size, cfg.fit = meta.image_size, meta.fit
         return cls(cfg, load_dictionary(path))
 
     @property
@@ -144,14 +139,33 @@ class ItemPretrainingTask(FairseqTask):
         return torch.from_numpy(np.mean(patches, axis=0) / 255.0).float()
 
     def begin_epoch(self, epoch, model):
-        """Put the dictionary and the BPE model beside the checkpoints, which then stand alone."""
-        folder = Path(self.cfg.save_dir)
+        """Put the dictionary and the BPE model beside the checkpoints, which then stand alone.
+
+        Raises:
+            InputError: files of another vocabulary lie there.
+        """
+        if self.cfg.no_save:
+            return
         for name in ("dict.txt", "bpe.model"):
             source = Path(self.cfg.data) / "title" / name
+            target = Path(self.cfg.save_dir) / name
+            if not source.exists():
+                continue
             # Every process may come here; each puts the same whole file in place.
-            if source.exists() and not (folder / name).exists():
-                with atomic_path(folder / name) as temporary:
+            if not target.exists():
+                with atomic_path(target) as temporary:
                     shutil.copyfile(source, temporary)
+            elif not filecmp.cmp(source, target, shallow=False):
+                raise InputError(f"{target} differs from {source}; choose another --save-dir")
+
+
+def _preparation(data):
+    """How the training pictures of a data-bin were brought to a square; {} without them."""
+    try:
+        meta = read_meta(Path(data) / "image" / shard_names(data, "train")[0])
+    except InputError:
+        return {}
+    return {"stored_image_size": meta.image_size, "fit": meta.fit}
 
 
 def load_dictionary(path):
