@@ -11,6 +11,7 @@ from fairseq_item.cli import arguments, progress, run
 from fairseq_item.data.concatenated import Concatenated, open_split, shard_names
 from fairseq_item.data.image_store import ImageStore
 from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.data.titles import read_dictionary
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError
 from fairseq_item.retrieval.embeddings import EmbeddingWriter
@@ -77,8 +78,14 @@ def open_products(data, splits, hub):
         (Table of the items with the columns of the first split, ItemDataset).
 
     Raises:
-        InputError: a split is missing or damaged.
+        InputError: a split is missing or damaged, or its titles are of another dictionary.
     """
+    path = Path(data) / "title" / "dict.txt"
+    if read_dictionary(path) != hub.tokenizer.ids:
+        raise InputError(
+            f"{path} is not the model's dictionary; put the bpe.model and dict.txt of the model's "
+            f"folder into {path.parent} and run preprocess/binarize_titles.py again"
+        )
     tables = [
         read_table(Path(data) / "items" / f"{name}.tsv", ["id"])
         for split in splits
