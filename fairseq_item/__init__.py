@@ -6,6 +6,7 @@ is how ``fairseq-train --user-dir`` comes here), when :class:`ItemModel` is firs
 :func:`register`.
 """
 
+import logging
 import sys
 
 __version__ = "0.1.0"
@@ -14,10 +15,16 @@ __all__ = ["ItemModel", "register"]
 
 def register():
     """Register everything of this plugin with fairseq; calling it again does nothing."""
+    # One of fairseq's own tasks configures logging, down to DEBUG, when it is imported; not where
+    # there is a handler already.
+    root, guard = logging.getLogger(), logging.NullHandler()
+    root.addHandler(guard)
     import fairseq_item.criterions
     import fairseq_item.models
     import fairseq_item.optim
     import fairseq_item.tasks  # noqa: F401
+
+    root.removeHandler(guard)
 
 
 def __getattr__(name):

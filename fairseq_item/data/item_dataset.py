@@ -138,9 +138,7 @@ class ItemDataset(FairseqDataset):
         if rng.random() < corruption.mismatch_prob and len(self) > 1:
             title, match = self._other_title(sample["id"], title, rng)
         masked, places = mask_title(title, rng, self.mask, *self.vocab, corruption.title_mask_prob)
-        patch_places, hidden = mask_patches(
-            self.geometry.patches, rng, corruption.patch_mask_prob
-        )
+        patch_places, hidden = mask_patches(self.geometry.patches, rng, corruption.patch_mask_prob)
         sample.update(
             title=masked,
             match=match,
