@@ -1,0 +1,150 @@
+"""What all tasks share: a data-bin, its dictionary and pictures, and a model folder that stands
+alone."""
+
+import filecmp
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask
+from omegaconf import II, MISSING
+
+from fairseq_item.cli import end_input_errors_with_one_line
+from fairseq_item.data.concatenated import open_split, shard_names
+from fairseq_item.data.image_store import ImageStore, read_meta
+from fairseq_item.data.item_dataset import Augmentation, Geometry
+from fairseq_item.data.token_store import TokenStore
+from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
+
+
+@dataclass
+class ProductTaskConfig(FairseqDataclass):
+    """The data and how pictures are augmented; the defaults are the paper's."""
+
+    data: str = field(default=MISSING, metadata={"help": "the data-bin folder"})
+    crop_min_scale: float = field(
+        default=0.6, metadata={"help": "smallest share of the area that a training crop keeps"}
+    )
+    flip_prob: float = field(default=0.5, metadata={"help": "share of pictures that are mirrored"})
+    image_size: int = II("model.image_size")
+    patch_size: int = II("model.patch_size")
+    max_title_length: int = II("model.max_title_length")
+    seed: int = II("common.seed")
+    save_dir: str = II("checkpoint.save_dir")
+    no_save: bool = II("checkpoint.no_save")
+    # Batches, masks and mismatches are drawn anew in each epoch; fairseq's other settings would
+    # freeze them at the first epoch's.
+    rebuild_batches: bool = True
+    reuse_dataloader: bool = False
+    persistent_workers: bool = False
+
+
+class ProductTask(FairseqTask):
+    """A task on one data-bin (formats: the README).
+
+    Raises:
+        InputError: the data-bin lacks a file.
+    """
+
+    def __init__(self, cfg, dictionary):
+        super().__init__(cfg)
+        self.dictionary = dictionary
+        # The task's state is kept in the checkpoint: pictures met later, away from the data-bin,
+        # have to be prepared in the same way.
+        self.state.merge_state_dict(_preparation(cfg.data))
+
+    @classmethod
+    def setup_task(cls, cfg, **kwargs):
+        end_input_errors_with_one_line()
+        path = Path(cfg.data) / "title" / "dict.txt"
+        if not path.exists():
+            raise InputError(f"{path} is missing; run preprocess/train_bpe.py")
+        return cls(cfg, load_dictionary(path))
+
+    @property
+    def source_dictionary(self):
+        return self.dictionary
+
+    @property
+    def target_dictionary(self):
+        return self.dictionary
+
+    def max_positions(self):
+        return None
+
+    def geometry(self):
+        return Geometry(self.cfg.image_size, self.cfg.patch_size, self.cfg.max_title_length)
+
+    def titles(self, split):
+        return open_split(self.cfg.data, split, "title", TokenStore)
+
+    def images(self, split):
+        return open_split(self.cfg.data, split, "image", ImageStore)
+
+    def sampling(self, split):
+        """Settings of a split's dataset: drawn anew each epoch if its name begins with "train"."""
+        training = split.startswith("train")
+        augmentation = Augmentation((self.cfg.crop_min_scale, 1.0), self.cfg.flip_prob)
+        return {
+            "augmentation": augmentation if training else None,
+            "seed": self.cfg.seed,
+            "fixed": not training,
+            "shuffle": training,
+        }
+
+    def begin_epoch(self, epoch, model):
+        """Put the dictionary and the BPE model beside the checkpoints, which then stand alone.
+
+        Raises:
+            InputError: files of another vocabulary lie there.
+        """
+        if self.cfg.no_save:
+            return
+        for name in ("dict.txt", "bpe.model"):
+            source = Path(self.cfg.data) / "title" / name
+            target = Path(self.cfg.save_dir) / name
+            if not source.exists():
+                continue
+            # Every process may come here; each puts the same whole file in place.
+            if not target.exists():
+                with atomic_path(target) as temporary:
+                    shutil.copyfile(source, temporary)
+            elif not filecmp.cmp(source, target, shallow=False):
+                raise InputError(f"{target} differs from {source}; choose another --save-dir")
+
+    def get_checkpoint_dict(self):
+        """Put into the checkpoint what fairseq forgets: how long ``--patience`` has waited."""
+        seen = vars(_early_stopping())
+        return {type(self).__name__: {k: seen[k] for k in ("best", "num_runs") if k in seen}}
+
+    def set_checkpoint_dict(self, kept):
+        """Go on waiting where the checkpoint left off."""
+        vars(_early_stopping()).update(kept)
+
+
+def _early_stopping():
+    """fairseq's function that stops early; it counts in its own attributes."""
+    main = sys.modules["__main__"]  # python -m fairseq_cli.train
+    if not hasattr(main, "should_stop_early"):
+        import fairseq_cli.train as main
+    return main.should_stop_early
+
+
+def _preparation(data):
+    """How the training pictures of a data-bin were brought to a square; {} without them."""
+    try:
+        meta = read_meta(Path(data) / "image" / shard_names(data, "train")[0])
+    except InputError:
+        return {}
+    return {"stored_image_size": meta.image_size, "fit": meta.fit}
+
+
+def load_dictionary(path):
+    """fairseq's ``Dictionary`` of ``dict.txt`` with ``<mask>`` as its last symbol."""
+    dictionary = Dictionary.load(str(path))
+    dictionary.add_symbol("<mask>")
+    return dictionary
