@@ -40,7 +40,7 @@ class ItemHubInterface(nn.Module):
         self.model = model.eval()
         self.cfg, self.dictionary, self.tokenizer = cfg, dictionary, tokenizer
         self.digest, self.stored_image_size, self.fit = digest, stored_image_size, fit
-        self.dim = cfg.model.encoder_embed_dim
+        self.dim = model.embedding_dim
         self.geometry = Geometry(
             cfg.model.image_size, cfg.model.patch_size, cfg.model.max_title_length
         )

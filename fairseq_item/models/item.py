@@ -1,21 +1,18 @@
 """ITEm: one encoder over title pieces and image patches, with the five pre-training heads."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional, Tuple
 
 import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
-from fairseq.models import (
-    BaseFairseqModel,
-    register_model,
-    register_model_architecture,
-)
+from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
+from fairseq_item.models.product_model import ProductModel
 from fairseq_item.modules.embeddings import ItemEmbedding
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
+from fairseq_item.modules.pooling import mean_of_pieces
 
 
 @dataclass
@@ -64,18 +61,15 @@ class Predictions(NamedTuple):
 
 
 @register_model("item", dataclass=ItemModelConfig)
-class ItemModel(BaseFairseqModel):
+class ItemModel(ProductModel):
     """The paper's model. Build it through fairseq, or load it with :meth:`from_pretrained`."""
 
+    pretraining_parts = ("itm", "mlm", "gmlm", "vocabulary", "mim", "gmim", "gmim_pixels")
+
     def __init__(self, cfg, vocabulary, padding, cls, sep):
-        super().__init__()
-        if cfg.image_size % cfg.patch_size:
-            raise ValueError(
-                f"image size {cfg.image_size} is not a multiple of patch size {cfg.patch_size}"
-            )
+        super().__init__(cfg)
         dim = cfg.encoder_embed_dim
         patch_dim = cfg.patch_size**2 * 3
-        self.cfg = copy.copy(cfg)
         self.special = (padding, cls, sep)
         self.embedding = ItemEmbedding(
             vocabulary,
@@ -108,11 +102,6 @@ class ItemModel(BaseFairseqModel):
         self.apply(_initialise)
 
     @classmethod
-    def build_model(cls, cfg, task):
-        dictionary = task.source_dictionary
-        return cls(cfg, len(dictionary), dictionary.pad(), dictionary.bos(), dictionary.eos())
-
-    @classmethod
     def from_pretrained(cls, path, checkpoint_file="checkpoint_best.pt", device="cpu"):
         """Load a model folder, or one checkpoint file, for use outside training.
 
@@ -132,9 +121,6 @@ class ItemModel(BaseFairseqModel):
 
         return load(path, checkpoint_file, device)
 
-    def max_positions(self):
-        return self.cfg.max_title_length + 2
-
     def set_mean_pixels(self, mean_patch):
         """Start both pixel heads at the mean patch, (patch_dim,) in [0, 1].
 
@@ -144,9 +130,9 @@ class ItemModel(BaseFairseqModel):
         for head in (self.mim, self.gmim_pixels):
             head.bias.data.copy_(mean_patch)
 
-    def _autocast(self, device):
-        low = self.cfg.compute_dtype == "bfloat16"
-        return torch.autocast(device.type, torch.bfloat16, enabled=low)
+    def become_classifier(self, classes, dropout=0.1):
+        super().become_classifier(classes, dropout)
+        self.embedding.mask_patch.requires_grad_(False)  # no patch is hidden any more
 
     def encode(self, title, patches, hidden_patches=None, has_picture=None):
         """Hidden states of a batch.
@@ -160,7 +146,7 @@ class ItemModel(BaseFairseqModel):
         Returns:
             :class:`Encoded`.
         """
-        with self._autocast(title.device):
+        with self.autocast(title.device):
             sequence = self.embedding(title, patches, hidden_patches)
             present = (title != self.special[0])[:, : title.size(1)]
             pictures = present.new_ones(patches.shape[:2])
@@ -173,9 +159,9 @@ class ItemModel(BaseFairseqModel):
         self,
         title,
         patches,
-        hidden_patches,
-        masked_title,
-        masked_patches,
+        hidden_patches=None,
+        masked_title=None,
+        masked_patches=None,
         view_title=None,
         view_patches=None,
     ):
@@ -189,10 +175,13 @@ class ItemModel(BaseFairseqModel):
                 ``patches``, or None.
 
         Returns:
-            :class:`Predictions`; the embeddings of both views only if there are second ones.
+            :class:`Predictions`; the embeddings of both views only if there are second ones. Of a
+            classifier the logits of the leaf categories, float32 (B, classes).
         """
+        if self.classifier is not None:
+            return self.classify(title, patches)
         encoded = self.encode(title, patches, hidden_patches)
-        with self._autocast(title.device):
+        with self.autocast(title.device):
             words, wide = encoded.title.flatten(0, 1)[masked_title], title.size(1)
             word_cls = encoded.cls[masked_title.div(wide, rounding_mode="floor")]
             word_place = self.embedding.title_position(masked_title % wide)
@@ -228,13 +217,13 @@ class ItemModel(BaseFairseqModel):
             picture = picture * has_picture[:, None]
         return cls, words, picture
 
+    def features(self, title, patches, has_picture=None):
+        """h([CLS]), float32 (B, d): what a classifier reads."""
+        return self.encode(title, patches, has_picture=has_picture).cls.float()
+
     def _parts(self, title, encoded):
         """h([CLS]) and the means over pieces and patches; float32 (B, d) each."""
-        pieces = torch.ones_like(title, dtype=torch.bool)
-        for symbol in self.special:
-            pieces &= title != symbol
-        words = (encoded.title.float() * pieces[..., None]).sum(1)
-        words = words / pieces.sum(1, keepdim=True).clamp(min=1)
+        words = mean_of_pieces(encoded.title, title, self.special)
         return encoded.cls.float(), words, encoded.patches.float().mean(1)
 
 
@@ -254,7 +243,7 @@ def _initialise(module):
         nn.init.normal_(module.mask_patch, std=0.02)
 
 
-def _sizes(args, layers, dim, heads, image_size):
+def transformer_sizes(args, layers, dim, heads, image_size):
     """Fill in what the command line left open; feed-forward blocks are four times as wide."""
     args.encoder_layers = _given(args, "encoder_layers", layers)
     args.encoder_embed_dim = _given(args, "encoder_embed_dim", dim)
@@ -271,22 +260,22 @@ def _given(args, name, default) -> Optional[int]:
 @register_model_architecture("item", "item_tiny")
 def item_tiny(args):
     """3 layers, 128 wide, 64 pixels: demos and tests on a CPU."""
-    _sizes(args, 3, 128, 4, 64)
+    transformer_sizes(args, 3, 128, 4, 64)
 
 
 @register_model_architecture("item", "item_small")
 def item_small(args):
     """6 layers, 384 wide, 112 pixels: a CPU overnight, or a small GPU."""
-    _sizes(args, 6, 384, 6, 112)
+    transformer_sizes(args, 6, 384, 6, 112)
 
 
 @register_model_architecture("item", "item_base")
 def item_base(args):
     """12 layers, 768 wide, 224 pixels: the paper's model (BERT-base)."""
-    _sizes(args, 12, 768, 12, 224)
+    transformer_sizes(args, 12, 768, 12, 224)
 
 
 @register_model_architecture("item", "item_large")
 def item_large(args):
     """24 layers, 1,024 wide, 224 pixels (BERT-large)."""
-    _sizes(args, 24, 1024, 16, 224)
+    transformer_sizes(args, 24, 1024, 16, 224)

@@ -1,4 +1,4 @@
-"""Prediction heads of the five objectives (DESIGN: section 4; paper: section 4)."""
+"""Prediction heads of the five objectives (paper: section 4), and of leaf categories."""
 
 import torch
 import torch.nn.functional as F
@@ -49,3 +49,18 @@ class VocabularyHead(nn.Module):
 
     def forward(self, x):
         return F.linear(x, self.embedding.weight, self.bias)
+
+
+class Classifier(nn.Module):
+    """Dropout and one linear layer, initialised as BERT's."""
+
+    def __init__(self, dim, classes, dropout=0.1):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(dim, classes)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features):
+        """``features``: (B, dim); returns logits (B, classes)."""
+        return self.linear(self.dropout(features))
