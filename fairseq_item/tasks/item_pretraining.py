@@ -33,7 +33,7 @@ class ItemPretrainingConfig(ProductTaskConfig):
         default=0.35,
         metadata={"help": "share of words that the second view's title leaves out"},
     )
-    view_contrast_weight: float = II("criterion.view_contrast_weight")
+    view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
 
 
 @register_task("item_pretraining", dataclass=ItemPretrainingConfig)

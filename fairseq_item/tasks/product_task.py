@@ -6,6 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Optional
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
@@ -30,9 +31,10 @@ class ProductTaskConfig(FairseqDataclass):
         default=0.6, metadata={"help": "smallest share of the area that a training crop keeps"}
     )
     flip_prob: float = field(default=0.5, metadata={"help": "share of pictures that are mirrored"})
-    image_size: int = II("model.image_size")
-    patch_size: int = II("model.patch_size")
-    max_title_length: int = II("model.max_title_length")
+    # fairseq-validate knows of no model before it has read the checkpoint, which then says these.
+    image_size: Optional[int] = II("oc.select:model.image_size,null")
+    patch_size: Optional[int] = II("oc.select:model.patch_size,null")
+    max_title_length: Optional[int] = II("oc.select:model.max_title_length,null")
     seed: int = II("common.seed")
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
