@@ -1,8 +1,11 @@
 """Fixtures that several folders of tests share: a small data-bin, and one training on it."""
 
+import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +65,7 @@ def make_data_bin(folder):
     catalog, data = write_catalog(folder), folder / "data-bin"
     run_script("split_catalog.py", catalog, "--out", folder / "splits", "--ratios", 70, 15, 15)
     train = folder / "splits" / "train.tsv"
-    run_script("train_bpe.py", train, "--out", data / "title", "--vocab-size", 320)
+    run_script("train_bpe.py", train, "--out", data / "title", "--vocab-size", 360)
     for split in ("train", "valid", "test"):
         run_script(
             "pack_images.py", folder / "splits" / f"{split}.tsv", "--image-root",
@@ -86,27 +89,91 @@ MODEL = [
 ]  # fmt: skip
 
 
-def train(data, save_dir, *extra, updates=4, command=None):
-    """Run fairseq-train in a process of its own, as a user would; returns what it printed."""
-    command = command or [
-        sys.executable, "-m", "fairseq_cli.train", str(data), "--user-dir",
-        str(ROOT / "fairseq_item"), "--task", "item_pretraining", "--criterion",
-        "item_pretraining", *MODEL, "--optimizer", "fused_adamw", "--lr", "1e-3",
+def training(data, save_dir, *extra, updates=4):
+    """Arguments of fairseq-train for a few updates of a very small model."""
+    return [
+        str(data), "--user-dir", str(ROOT / "fairseq_item"), "--task", "item_pretraining",
+        "--criterion", "item_pretraining", *MODEL, "--optimizer", "fused_adamw", "--lr", "1e-3",
         "--lr-scheduler", "polynomial_decay", "--total-num-update", "1000", "--batch-size", "16",
         "--required-batch-size-multiple", "1", "--max-update", str(updates), "--log-interval", "1",
         "--log-format", "json", "--save-dir", str(save_dir), "--cpu", "--num-workers", "0",
-        "--no-epoch-checkpoints",
+        "--no-epoch-checkpoints", *map(str, extra),
     ]  # fmt: skip
-    done = subprocess.run(
-        [*command, *extra], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout + done.stderr
+
+
+@dataclass
+class Run:
+    """What a command left: its exit status (negative: the signal that ended it) and its output."""
+
+    status: int
+    output: str
+
+    def lines(self, tag):
+        """The JSON lines that fairseq logged under ``tag``, without what tells of time."""
+        # The second form is that of fairseq-hydra-train.
+        form = rf"(?:\| {tag} \||\[{tag}\]\[INFO\] -) ({{.*}})$"
+        found = re.findall(form, self.output, re.MULTILINE)
+        clock = re.compile("wps|ups|wall|train_wall")
+        return [
+            {key: value for key, value in json.loads(line).items() if not clock.search(key)}
+            for line in found
+        ]
+
+
+class Commands:
+    """Runs fairseq's and our commands in processes of their own; see forks.py."""
+
+    def __init__(self, folder):
+        self.folder, self.count = Path(folder), 0
+        self.server = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "forks.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def _ask(self, question):
+        self.server.stdin.write(json.dumps(question) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def start(self, module, *argv, kill_at=None, **env):
+        """Start ``module`` in an empty folder of its own; returns what :meth:`wait` needs."""
+        self.count += 1
+        cwd = self.folder / str(self.count)
+        cwd.mkdir()
+        log = cwd / "log"
+        job = {"module": module, "argv": [str(value) for value in argv], "log": str(log)}
+        return self._ask({**job, "cwd": str(cwd), "env": env, "kill_at": kill_at}), log
+
+    def wait(self, started):
+        process, log = started
+        return Run(self._ask(process), log.read_text())
+
+    def run(self, module, *argv, status=0, **kwargs):
+        """Run a command and check its exit status; returns :class:`Run`."""
+        done = self.wait(self.start(module, *argv, **kwargs))
+        assert done.status == status, done.output[-6000:]
+        return done
+
+    training = staticmethod(training)
+
+    def train(self, data, save_dir, *extra, updates=4, **kwargs):
+        """Run fairseq-train on a very small model; ``extra`` options come last and so win."""
+        arguments = training(data, save_dir, *extra, updates=updates)
+        return self.run("fairseq_cli.train", *arguments, **kwargs)
 
 
 @pytest.fixture(scope="session")
-def model_folder(data_bin, tmp_path_factory):
+def commands(tmp_path_factory):
+    """A :class:`Commands`."""
+    commands = Commands(tmp_path_factory.mktemp("commands"))
+    yield commands
+    commands.server.stdin.close()
+    commands.server.wait()
+
+
+@pytest.fixture(scope="session")
+def model_folder(commands, data_bin, tmp_path_factory):
     """A model folder after a few updates on ``data_bin``."""
     folder = tmp_path_factory.mktemp("model")
-    train(data_bin, folder, updates=4)
+    commands.train(data_bin, folder)
     return folder

@@ -1,0 +1,245 @@
+"""The plugin under fairseq's own commands, each in a process of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TRAIN, VALIDATE = "fairseq_cli.train", "fairseq_cli.validate"
+NOT_INSTALLED = """
+import importlib.util, sys
+# What an editable installation puts in place.
+sys.meta_path[:] = [f for f in sys.meta_path if not f.__module__.startswith("__editable__")]
+assert importlib.util.find_spec("fairseq_item") is None
+from fairseq_cli.train import cli_main
+cli_main()
+print("plugin from", sys.modules["fairseq_item"].__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(commands, data_bin, tmp_path_factory):
+    """An uninterrupted run over two epoch borders: (its folder, Run)."""
+    folder = tmp_path_factory.mktemp("whole")
+    options = ["--tensorboard-logdir", folder / "tensorboard"]
+    return folder, commands.train(data_bin, folder / "model", *options, updates=12)
+
+
+def test_it_trains_where_the_package_is_not_installed(commands, data_bin, tmp_path):
+    if (Path(sysconfig.get_paths()["purelib"]) / "fairseq_item").exists():
+        pytest.skip("fairseq-item is installed for good here")
+    plugin = tmp_path / "elsewhere" / "fairseq_item"
+    shutil.copytree(ROOT / "fairseq_item", plugin, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "cwd").mkdir()
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", NOT_INSTALLED]
+        + commands.training(data_bin, tmp_path / "model", "--user-dir", plugin, updates=1),
+        cwd=tmp_path / "cwd", env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert f"plugin from {plugin}" in done.stdout
+    assert (tmp_path / "model" / "checkpoint_last.pt").exists()
+
+
+def test_every_objective_is_logged_and_the_loss_is_their_weighted_sum(whole):
+    lines = whole[1].lines("train_inner")
+    assert [line["num_updates"] for line in lines] == [str(n) for n in range(1, 13)]
+    for line in lines:
+        weighted = [
+            float(line[f"{name}_weighted"]) for name in ("itm", "mlm", "gmlm", "mim", "gmim")
+        ]
+        assert float(line["loss"]) == pytest.approx(sum(weighted), abs=1e-3)
+        assert {"itm_accuracy", "mlm_accuracy", "gmlm_accuracy", "gnorm", "lr"} <= set(line)
+        assert "view" not in line
+    assert len(whole[1].lines("valid")) == 3
+
+
+def test_the_best_checkpoint_is_that_of_the_smallest_total_loss(whole):
+    folder, run = whole
+    lines = run.lines("valid")
+    best = min(lines, key=lambda line: float(line["valid_loss"]))
+    state = torch.load(folder / "model" / "checkpoint_best.pt", weights_only=True)
+    history = state["optimizer_history"][-1]
+    assert str(history["num_updates"]) == best["valid_num_updates"]
+
+
+def test_tensorboard_events_are_written(whole):
+    assert list((whole[0] / "tensorboard" / "train_inner").glob("events.out.*"))
+    assert list((whole[0] / "tensorboard" / "valid").glob("events.out.*"))
+
+
+def test_number_of_loading_processes_changes_nothing(commands, data_bin, whole, tmp_path):
+    other = commands.train(data_bin, tmp_path, "--num-workers", 2, updates=12)
+    for tag in ("train_inner", "valid", "train"):
+        assert other.lines(tag) == whole[1].lines(tag)
+
+
+def test_a_killed_run_resumes_as_if_it_had_not_been(commands, data_bin, whole, tmp_path):
+    """Killed within the second epoch, resumed from a checkpoint within it, over its border."""
+    save = ["--save-interval-updates", 3]
+    killed = commands.train(
+        data_bin, tmp_path, *save, updates=12, kill_at='"num_updates": "8"', status=-9
+    )
+    assert killed.lines("train_inner")[-1]["num_updates"] == "7"
+    resumed = commands.train(data_bin, tmp_path, *save, updates=12)
+    expected = whole[1].lines("train_inner")[6:]
+    assert resumed.lines("train_inner") == expected
+    assert [line["epoch"] for line in expected] == [2, 2, 2, 2, 3, 3]
+    assert resumed.lines("valid")[-2:] == whole[1].lines("valid")[-2:]
+    assert resumed.lines("train")[-2:] == whole[1].lines("train")[-2:]
+
+
+def test_validate_says_what_training_said(commands, data_bin, whole):
+    folder, run = whole
+    path = folder / "model" / "checkpoint_last.pt"
+    validated = commands.run(
+        VALIDATE, data_bin, "--user-dir", ROOT / "fairseq_item", "--task", "item_pretraining",
+        "--path", path, "--valid-subset", "valid,test", "--batch-size", 16, "--cpu",
+        "--required-batch-size-multiple", 1, "--log-format", "json",
+    )  # fmt: skip
+    (line,) = validated.lines("valid")
+    expected = run.lines("valid")[-1]
+    shared = [key for key in line if key in expected and key != "epoch"]
+    assert {"valid_loss", "valid_itm", "valid_gmim", "valid_mlm_accuracy"} <= set(shared)
+    assert {key: line[key] for key in shared} == {key: expected[key] for key in shared}
+    (test,) = validated.lines("test")
+    assert test["test_loss"] != line["valid_loss"]
+
+
+@pytest.mark.parametrize("masked_losses_on", ["all", "matched"])
+def test_losses_and_gradients_do_not_depend_on_how_a_batch_is_cut(
+    commands, data_bin, tmp_path, masked_losses_on
+):
+    """An epoch as one batch, or as two that are added up by --update-freq."""
+    exact = ["--dropout", 0, "--attention-dropout", 0, "--masked-losses-on", masked_losses_on]
+    one = commands.train(data_bin, tmp_path, *exact, "--batch-size", 68, "--no-save", updates=3)
+    two = commands.train(
+        data_bin, tmp_path, *exact, "--batch-size", 34, "--update-freq", 2, "--no-save", updates=3
+    )
+    for whole, halves in zip(one.lines("train_inner"), two.lines("train_inner"), strict=True):
+        for key in ("loss", "itm", "mlm", "gmlm", "mim", "gmim", "gnorm", "bsz"):
+            assert float(halves[key]) == pytest.approx(float(whole[key]), rel=1e-3), key
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_processes_train_as_one(commands, data_bin, tmp_path):
+    """The same products an update, half of them in each of two processes."""
+    options = ["--dropout", 0, "--attention-dropout", 0, "--no-save"]
+    one = commands.train(data_bin, tmp_path, *options, "--batch-size", 68, updates=2)
+    distributed = [
+        "--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn",
+        "--distributed-init-method", f"file://{tmp_path}/meet", "--ddp-backend", "legacy_ddp",
+    ]  # fmt: skip
+    arguments = commands.training(
+        data_bin, tmp_path, *options, *distributed, "--batch-size", 34, updates=2
+    )
+    started = [commands.start(TRAIN, *arguments, "--distributed-rank", rank) for rank in range(2)]
+    runs = [commands.wait(process) for process in started]
+    assert [run.status for run in runs] == [0, 0], runs[0].output[-4000:]
+    lines = runs[0].lines("train_inner")
+    assert runs[1].lines("train_inner") == []
+    for alone, together in zip(one.lines("train_inner"), lines, strict=True):
+        for key in ("loss", "itm", "mlm", "mim", "gnorm", "bsz"):
+            assert float(together[key]) == pytest.approx(float(alone[key]), rel=1e-3), key
+
+
+def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
+    run = commands.train(
+        data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
+        "--view-contrast-weight", 0.5, updates=12,
+    )  # fmt: skip
+    lines = run.lines("train_inner")
+    assert float(lines[-1]["loss"]) < float(lines[0]["loss"])
+    assert all(0 < float(line["view"]) < 20 for line in lines)
+    assert float(lines[0]["view_weighted"]) == pytest.approx(0.5 * float(lines[0]["view"]), 1e-3)
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert {value.dtype for value in state["model"].values()} == {torch.float32}
+    assert state["criterion"]["view_contrast.log_scale"].shape == (3,)
+    resumed = commands.train(
+        data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
+        "--view-contrast-weight", 0.5, updates=13,
+    )  # fmt: skip
+    assert [line["num_updates"] for line in resumed.lines("train_inner")] == ["13"]
+
+
+def test_hydra(commands, data_bin, tmp_path):
+    settings = yaml.safe_load((ROOT / "examples" / "pretrain" / "item_base.yaml").read_text())
+    small = {
+        "encoder_layers": 1, "encoder_embed_dim": 32, "encoder_ffn_embed_dim": 64,
+        "encoder_attention_heads": 2, "image_size": 32, "patch_size": 8,
+    }  # fmt: skip
+    assert set(small) <= set(settings["model"])
+    run = commands.run(
+        "fairseq_cli.hydra_train", "--config-dir", ROOT / "examples" / "pretrain", "--config-name",
+        "item_base", f"common.user_dir={ROOT / 'fairseq_item'}", f"task.data={data_bin}",
+        f"checkpoint.save_dir={tmp_path}", "optimization.max_update=6", "dataset.batch_size=16",
+        "common.cpu=true", "common.log_interval=1", "dataset.num_workers=0",
+        *(f"model.{key}={value}" for key, value in small.items()),
+    )  # fmt: skip
+    lines = run.lines("train_inner")
+    assert [line["num_updates"] for line in lines] == [str(n) for n in range(1, 7)]
+    assert (tmp_path / "checkpoint_best.pt").exists()
+
+
+def test_checkpoints_need_no_pickled_code(whole):
+    """A fresh process, so that nothing this one has allowed counts."""
+    code = "import sys, torch; print(*torch.load(sys.argv[1], weights_only=True))"
+    path = whole[0] / "model" / "checkpoint_last.pt"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"cfg", "model", "last_optimizer_state"} <= set(done.stdout.split())
+
+
+def last_line(run):
+    return run.output.strip().splitlines()[-1]
+
+
+def copy_without(data_bin, folder, *missing):
+    shutil.copytree(data_bin, folder)
+    for name in missing:
+        (folder / name).unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("title/dict.txt", "title/dict.txt is missing; run preprocess/train_bpe.py"),
+        ("items/valid.tsv", "items/valid.tsv is missing; splits there: test, train"),
+        ("image/train.bin", "image/train.bin is missing"),
+        ("title/train.idx", "title/train.idx is missing"),
+    ],
+)
+def test_an_incomplete_data_bin_ends_with_one_line(commands, data_bin, tmp_path, missing, message):
+    data = copy_without(data_bin, tmp_path / "data", missing)
+    run = commands.train(data, tmp_path / "model", status=2)
+    assert last_line(run).startswith(f"error: {tmp_path}")
+    assert message in last_line(run)
+    assert "Traceback" not in run.output
+
+
+def test_a_model_folder_keeps_its_vocabulary(commands, data_bin, whole, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(data_bin, data)
+    with open(data / "title" / "dict.txt", "a", encoding="utf-8") as file:
+        file.write("another 1\n")
+    shutil.copytree(whole[0] / "model", tmp_path / "model")
+    run = commands.train(
+        data, tmp_path / "model", "--reset-optimizer", "--restore-file", "none", status=2
+    )
+    assert "dict.txt differs from" in last_line(run)
+
+
+def test_pictures_smaller_than_the_model_takes_are_enlarged(commands, data_bin, tmp_path):
+    run = commands.train(data_bin, tmp_path, "--image-size", 48, "--no-save", updates=1)
+    assert len(run.lines("valid")) == 1
