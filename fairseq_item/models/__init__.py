@@ -1,3 +1,6 @@
 """Registered models and their sizes."""
 
-import fairseq_item.models.item  # noqa: F401
+import fairseq_item.models.clip
+import fairseq_item.models.item
+import fairseq_item.models.resnet
+import fairseq_item.models.roberta  # noqa: F401

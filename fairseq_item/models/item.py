@@ -12,6 +12,7 @@ from fairseq_item.models.product_model import ProductModel
 from fairseq_item.modules.embeddings import ItemEmbedding
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
+from fairseq_item.modules.initialise import initialise_as_bert
 from fairseq_item.modules.pooling import mean_of_pieces
 
 
@@ -228,31 +229,23 @@ class ItemModel(ProductModel):
 
 
 def _initialise(module):
-    if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.bias)
-    if isinstance(module, nn.LayerNorm):
-        nn.init.ones_(module.weight)
-        nn.init.zeros_(module.bias)
+    initialise_as_bert(module)
     if isinstance(module, VocabularyHead):
         nn.init.zeros_(module.bias)
-    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
-        nn.init.zeros_(module.weight[module.padding_idx].data)
     if isinstance(module, ItemEmbedding):
         nn.init.normal_(module.mask_patch, std=0.02)
 
 
 def transformer_sizes(args, layers, dim, heads, image_size):
     """Fill in what the command line left open; feed-forward blocks are four times as wide."""
-    args.encoder_layers = _given(args, "encoder_layers", layers)
-    args.encoder_embed_dim = _given(args, "encoder_embed_dim", dim)
-    args.encoder_ffn_embed_dim = _given(args, "encoder_ffn_embed_dim", 4 * args.encoder_embed_dim)
-    args.encoder_attention_heads = _given(args, "encoder_attention_heads", heads)
-    args.image_size = _given(args, "image_size", image_size)
+    args.encoder_layers = given(args, "encoder_layers", layers)
+    args.encoder_embed_dim = given(args, "encoder_embed_dim", dim)
+    args.encoder_ffn_embed_dim = given(args, "encoder_ffn_embed_dim", 4 * args.encoder_embed_dim)
+    args.encoder_attention_heads = given(args, "encoder_attention_heads", heads)
+    args.image_size = given(args, "image_size", image_size)
 
 
-def _given(args, name, default) -> Optional[int]:
+def given(args, name, default) -> Optional[int]:
     value = getattr(args, name, None)
     return default if value is None else value
 

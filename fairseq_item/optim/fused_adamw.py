@@ -18,6 +18,9 @@ class FusedAdamWConfig(FairseqDataclass):
     )
     adamw_eps: float = field(default=1e-8, metadata={"help": "added to the denominator"})
     weight_decay: float = field(default=1e-4, metadata={"help": "decoupled weight decay"})
+    adamw_decay_matrices_only: bool = field(
+        default=False, metadata={"help": "leave gains, biases and temperatures undecayed, as CLIP"}
+    )
     lr: List[float] = II("optimization.lr")
 
 
@@ -27,7 +30,11 @@ class FusedAdamW(FairseqOptimizer):
 
     def __init__(self, cfg, params):
         super().__init__(cfg)
-        self._optimizer = torch.optim.AdamW(params, fused=True, **self.optimizer_config)
+        groups = params = list(params)
+        if cfg.adamw_decay_matrices_only:
+            others = {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0}
+            groups = [{"params": [p for p in params if p.ndim >= 2]}, others]
+        self._optimizer = torch.optim.AdamW(groups, fused=True, **self.optimizer_config)
 
     @property
     def optimizer_config(self):

@@ -1,0 +1,63 @@
+"""Titles alone, masked for BERT's objective."""
+
+import numpy as np
+import torch
+
+from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.data.masking import mask_title
+
+
+class BlankPictures:
+    """In place of pictures where a model does not look at them: nothing is read or decoded."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def picture(self, i):
+        return np.zeros((1, 1, 3), np.uint8)
+
+
+class MaskedTitleDataset(ItemDataset):
+    """Titles in which BERT's share of pieces is hidden, drawn from (seed, epoch, index).
+
+    Args:
+        titles, dictionary, geometry, seed, fixed, shuffle: as of :class:`ItemDataset`.
+        mask_prob: share of pieces to predict.
+    """
+
+    def __init__(self, titles, dictionary, geometry, mask_prob=0.15, **kwargs):
+        super().__init__(titles, BlankPictures(len(titles)), dictionary, geometry, **kwargs)
+        self.mask_prob = mask_prob
+
+    def __getitem__(self, index):
+        index = int(index)
+        title = self._title(index)
+        masked, places = mask_title(title, self._rng(index), self.mask, *self.vocab, self.mask_prob)
+        target = np.full(len(title), self.pad, np.int64)
+        target[places] = title[places]
+        return {"id": index, "title": masked, "target": target}
+
+    def collater(self, samples):
+        """A batch for fairseq's ``masked_lm``; T is the longest title with [CLS] and [SEP].
+
+        Returns:
+            dict with ``id`` (B,), ``nsentences``, ``ntokens``, ``net_input`` with ``title``, int64
+            (B, T), and ``target`` (B, T): the hidden pieces, padding elsewhere. Empty for no
+            samples.
+        """
+        if not samples:
+            return {}
+        title = self._collate_titles([s["title"] for s in samples])
+        target = torch.full_like(title, self.pad)
+        for row, sample in zip(target, samples):
+            row[1 : len(sample["target"]) + 1] = torch.from_numpy(sample["target"])
+        return {
+            "id": torch.tensor([s["id"] for s in samples]),
+            "nsentences": len(samples),
+            "ntokens": sum(len(s["title"]) for s in samples),
+            "net_input": {"title": title},
+            "target": target,
+        }

@@ -1,0 +1,163 @@
+"""The CLIP baseline: a BERT for titles and one for pictures, told apart by contrast."""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from fairseq.models import register_model, register_model_architecture
+from torch import nn
+
+from fairseq_item.models.item import ItemModelConfig, given, transformer_sizes
+from fairseq_item.models.product_model import ProductModel
+from fairseq_item.modules.encoder import Encoder
+from fairseq_item.modules.initialise import initialise_as_bert
+from fairseq_item.modules.towers import PictureTower, TitleTower
+
+MAX_SCALE = 100.0
+
+
+@dataclass
+class ClipConfig(ItemModelConfig):
+    """Sizes of each tower, under the names that ITEm's have."""
+
+    joint_dim: int = field(default=512, metadata={"help": "width of a tower's embedding"})
+    temperature: float = field(
+        default=0.07, metadata={"help": "where the learned temperature starts"}
+    )
+
+
+class Contrasted(NamedTuple):
+    """What the contrast compares."""
+
+    titles: torch.Tensor  # float32 (B, joint_dim), rows of norm 1
+    pictures: torch.Tensor  # the same
+    scale: torch.Tensor  # scalar: one over the temperature
+
+
+@register_model("item_clip", dataclass=ClipConfig)
+class ClipModel(ProductModel):
+    """Two towers (Radford et al. 2021), each with BERT's encoder as in the paper's comparison.
+
+    The embedding of a product is that of its title and that of its picture, one after the other; a
+    classifier reads both [CLS] states.
+    """
+
+    pretraining_parts = ("title_projection", "picture_projection", "log_scale")
+
+    def __init__(self, cfg, vocabulary, padding, cls, sep):
+        super().__init__(cfg)
+        dim, patch_dim = cfg.encoder_embed_dim, cfg.patch_size**2 * 3
+        self.special = (padding, cls, sep)
+        self.title = TitleTower(
+            vocabulary, padding, dim, cfg.max_title_length + 2, _encoder(cfg), cfg.dropout
+        )
+        patches = (cfg.image_size // cfg.patch_size) ** 2
+        self.picture = PictureTower(patches, patch_dim, dim, _encoder(cfg), cfg.dropout)
+        self.title_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
+        self.picture_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draw all weights anew, as in BERT; the projections keep the variance, as in CLIP."""
+        self.apply(initialise_as_bert)
+        nn.init.normal_(self.picture.cls, std=0.02)
+        if self.classifier is None:
+            for projection in (self.title_projection, self.picture_projection):
+                nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
+            nn.init.constant_(self.log_scale, -math.log(self.cfg.temperature))
+
+    @property
+    def embedding_dim(self):
+        return 2 * self.cfg.joint_dim if self.classifier is None else self.feature_dim
+
+    @property
+    def feature_dim(self):
+        return 2 * self.cfg.encoder_embed_dim
+
+    def forward(self, title, patches):
+        """Compare a batch.
+
+        Args:
+            title: int64 (B, T): [CLS] pieces [SEP], padded.
+            patches: uint8 (B, m, patch_dim).
+
+        Returns:
+            :class:`Contrasted`; of a classifier the logits of the leaf categories (B, classes).
+        """
+        if self.classifier is not None:
+            return self.classify(title, patches)
+        with torch.no_grad():
+            # Clipping the parameter itself, not what is computed from it, lets it come back.
+            self.log_scale.clamp_(max=math.log(MAX_SCALE))
+        return Contrasted(*self._halves(title, patches), self.log_scale.exp())
+
+    def _halves(self, title, patches):
+        """Embeddings of title and picture: float32 rows of norm 1."""
+        with self.autocast(title.device):
+            halves = self.title(title), self.picture(patches)
+            if self.classifier is None:
+                halves = self.title_projection(halves[0]), self.picture_projection(halves[1])
+        return tuple(F.normalize(half.float(), dim=-1) for half in halves)
+
+    def embed(self, title, patches, has_picture=None):
+        """The embedding of both towers, not normalised.
+
+        Args:
+            title, patches: as in :meth:`forward`.
+            has_picture: bool (B,), false where the product has no picture; None if all have one.
+
+        Returns:
+            (global, title, image), each float32 (B, embedding_dim): both towers concatenated,
+            where the half of what a product lacks is zero, then twice zeros, as CLIP's parts are
+            in the global embedding already.
+        """
+        words, picture = self._halves(title, patches)
+        special = torch.tensor(self.special, device=title.device)
+        words = words * (~torch.isin(title, special)).any(1, keepdim=True)
+        if has_picture is not None:
+            picture = picture * has_picture[:, None]
+        both = torch.cat([words, picture], dim=1)
+        return both, torch.zeros_like(both), torch.zeros_like(both)
+
+    def features(self, title, patches, has_picture=None):
+        """Both [CLS] states, float32 (B, feature_dim): what a classifier reads."""
+        with self.autocast(title.device):
+            words, picture = self.title(title).float(), self.picture(patches).float()
+        if has_picture is not None:
+            picture = picture * has_picture[:, None]
+        return torch.cat([words, picture], dim=1)
+
+
+def _encoder(cfg):
+    return Encoder(
+        cfg.encoder_layers,
+        cfg.encoder_embed_dim,
+        cfg.encoder_attention_heads,
+        cfg.encoder_ffn_embed_dim,
+        cfg.dropout,
+        cfg.attention_dropout,
+    )
+
+
+@register_model_architecture("item_clip", "item_clip_tiny")
+def item_clip_tiny(args):
+    """Each tower as item_tiny."""
+    transformer_sizes(args, 3, 128, 4, 64)
+    args.joint_dim = given(args, "joint_dim", 128)
+
+
+@register_model_architecture("item_clip", "item_clip_small")
+def item_clip_small(args):
+    """Each tower as item_small."""
+    transformer_sizes(args, 6, 384, 6, 112)
+    args.joint_dim = given(args, "joint_dim", 256)
+
+
+@register_model_architecture("item_clip", "item_clip_base")
+def item_clip_base(args):
+    """Each tower as item_base: BERT-base."""
+    transformer_sizes(args, 12, 768, 12, 224)
+    args.joint_dim = given(args, "joint_dim", 512)

@@ -1,0 +1,155 @@
+"""The ResNet baseline: torchvision's, on pictures alone, trained to tell leaf categories."""
+
+from dataclasses import dataclass, field
+
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.models import register_model, register_model_architecture
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from fairseq_item.models.item import given
+from fairseq_item.models.product_model import ProductModel
+
+DEPTHS = {"18": (BasicBlock, (2, 2, 2, 2)), "50": (Bottleneck, (3, 4, 6, 3))}
+COMMON_WIDTH = 64
+
+
+@dataclass
+class ResNetConfig(FairseqDataclass):
+    """Sizes; the defaults are item_resnet_base, the paper's ResNet50."""
+
+    depth: ChoiceEnum(list(DEPTHS)) = field(default="50", metadata={"help": "layers"})
+    width: int = field(default=COMMON_WIDTH, metadata={"help": "channels of the first stage"})
+    image_size: int = field(default=224, metadata={"help": "side of the picture seen, in pixels"})
+    patch_size: int = field(
+        default=16, metadata={"help": "side of the patches that pictures come in, in pixels"}
+    )
+    max_title_length: int = field(default=36, metadata={"help": "titles are not looked at"})
+    compute_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(
+        default="float32",
+        metadata={"help": "precision of the forward pass; parameters stay float32"},
+    )
+
+
+@register_model("item_resnet", dataclass=ResNetConfig)
+class ResNetModel(ProductModel):
+    """ResNet (He et al. 2016) from scratch; train it with the task ``item_classification``.
+
+    The embedding of a product is what the classifier reads: the mean over the last feature map.
+    """
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.grid = cfg.image_size // cfg.patch_size
+        self.network = backbone(*DEPTHS[str(cfg.depth)], cfg.width)
+        self.reset_parameters()
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        return cls(cfg)
+
+    def reset_parameters(self):
+        """Draw all weights anew, as torchvision does."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, (nn.BatchNorm2d, nn.Linear)):
+                module.reset_parameters()
+
+    @property
+    def embedding_dim(self):
+        return self.feature_dim
+
+    @property
+    def feature_dim(self):
+        block, _ = DEPTHS[str(self.cfg.depth)]
+        return 8 * self.cfg.width * block.expansion
+
+    def pictures(self, patches):
+        """Patches put together again on their device.
+
+        Args:
+            patches: uint8 (B, m, patch_size^2 * 3).
+
+        Returns:
+            float32 (B, 3, image_size, image_size), pixels in [-1, 1].
+        """
+        count, side, size = self.grid, self.cfg.patch_size, self.cfg.image_size
+        grid = patches.view(len(patches), count, count, side, side, 3)
+        pixels = grid.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), 3, size, size)
+        return pixels.float() / 127.5 - 1.0
+
+    def forward(self, title, patches):
+        """Logits of the leaf categories, float32 (B, classes); titles are not looked at.
+
+        Args:
+            title: anything.
+            patches: uint8 (B, m, patch_size^2 * 3).
+        """
+        return self.classify(title, patches)
+
+    def features(self, title, patches, has_picture=None):
+        """The mean over the last feature map, float32 (B, feature_dim)."""
+        with self.autocast(patches.device):
+            return self.network(self.pictures(patches)).float()
+
+    def embed(self, title, patches, has_picture=None):
+        """The embedding of pictures, not normalised.
+
+        Args:
+            title, patches: as in :meth:`forward`.
+            has_picture: bool (B,), false where the product has no picture; None if all have one.
+
+        Returns:
+            (global, title, image), each float32 (B, feature_dim): the features, zero where there
+            is no picture, then twice zeros.
+        """
+        picture = self.features(title, patches)
+        if has_picture is not None:
+            picture = picture * has_picture[:, None]
+        return picture, torch.zeros_like(picture), torch.zeros_like(picture)
+
+
+def backbone(block, layers, width):
+    """torchvision's ResNet without its classifier, all stages narrowed or widened alike.
+
+    Args:
+        block: ``BasicBlock`` or ``Bottleneck``.
+        layers: blocks of each of the four stages.
+        width: channels of the first stage; 64 in the common networks.
+    """
+    network = ResNet(block, list(layers), num_classes=1)
+    network.fc = nn.Identity()
+    if width != COMMON_WIDTH:
+        network.inplanes = width
+        network.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        network.bn1 = nn.BatchNorm2d(width)
+        for stage, blocks in enumerate(layers):
+            made = network._make_layer(block, width << stage, blocks, stride=min(stage + 1, 2))
+            setattr(network, f"layer{stage + 1}", made)
+    return network
+
+
+def _sizes(args, depth, width, image_size):
+    args.depth = given(args, "depth", depth)
+    args.width = given(args, "width", width)
+    args.image_size = given(args, "image_size", image_size)
+
+
+@register_model_architecture("item_resnet", "item_resnet_tiny")
+def item_resnet_tiny(args):
+    """ResNet18 of 24 to 192 channels, 64 pixels: 1.6 million parameters, item_tiny has 2."""
+    _sizes(args, "18", 24, 64)
+
+
+@register_model_architecture("item_resnet", "item_resnet_small")
+def item_resnet_small(args):
+    """ResNet18, 112 pixels: 11 million parameters, item_small's encoder has as many."""
+    _sizes(args, "18", 64, 112)
+
+
+@register_model_architecture("item_resnet", "item_resnet_base")
+def item_resnet_base(args):
+    """ResNet50, 224 pixels, as in the paper: 24 million parameters."""
+    _sizes(args, "50", 64, 224)

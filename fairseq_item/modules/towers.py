@@ -1,0 +1,57 @@
+"""One encoder a modality, as in CLIP: a tower for titles and one for pictures."""
+
+import torch
+from torch import nn
+
+
+class TitleTower(nn.Module):
+    """Token and position embeddings, LayerNorm, dropout, then an encoder: BERT.
+
+    Args:
+        vocabulary: number of tokens, special ones included.
+        padding: index of the padding token.
+        dim: width.
+        places: longest title with [CLS] and [SEP].
+        encoder: :class:`fairseq_item.modules.encoder.Encoder` of that width.
+        dropout: probability.
+    """
+
+    def __init__(self, vocabulary, padding, dim, places, encoder, dropout=0.1):
+        super().__init__()
+        self.token = nn.Embedding(vocabulary, dim, padding_idx=padding)
+        self.position = nn.Embedding(places, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.encoder = encoder
+
+    def forward(self, title):
+        """``title``: int64 (B, T), [CLS] first, padded; returns h([CLS]), (B, dim)."""
+        words = self.token(title) + self.position.weight[: title.size(1)]
+        present = title != self.token.padding_idx
+        return self.encoder(self.dropout(self.norm(words)), present)[:, 0]
+
+
+class PictureTower(nn.Module):
+    """A learned [CLS] before the projected patches, positions, LayerNorm, dropout, an encoder.
+
+    Args:
+        patches: patches of a picture.
+        patch_dim: values of a patch (patch_size^2 * 3).
+        dim, encoder, dropout: as of :class:`TitleTower`.
+    """
+
+    def __init__(self, patches, patch_dim, dim, encoder, dropout=0.1):
+        super().__init__()
+        self.patch = nn.Linear(patch_dim, dim)
+        self.cls = nn.Parameter(torch.zeros(dim))
+        self.position = nn.Embedding(1 + patches, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.encoder = encoder
+
+    def forward(self, patches):
+        """``patches``: uint8 (B, m, patch_dim); returns h([CLS]), (B, dim)."""
+        pixels = self.patch(patches.to(self.patch.weight.dtype) / 127.5 - 1.0)
+        cls = self.cls.to(pixels.dtype).expand(len(pixels), 1, -1)
+        sequence = torch.cat([cls, pixels], dim=1) + self.position.weight
+        return self.encoder(self.dropout(self.norm(sequence)))[:, 0]
