@@ -12,11 +12,11 @@ from omegaconf import II
 from fairseq_item.data.item_dataset import Corruption, ItemDataset
 from fairseq_item.data.patches import patchify
 from fairseq_item.errors import InputError
-from fairseq_item.tasks.product_task import ProductTask, ProductTaskConfig
+from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
 
 
 @dataclass
-class ItemPretrainingConfig(ProductTaskConfig):
+class ItemPretrainingConfig(AugmentedTaskConfig):
     """Corruption of the pre-training; the defaults are the paper's."""
 
     title_mask_prob: float = field(default=0.15, metadata={"help": "share of pieces to predict"})
@@ -57,6 +57,7 @@ class ItemPretrainingTask(ProductTask):
                 self.cfg.mismatch_prob,
                 str(self.cfg.masked_losses_on),
             ),
+            self.augmentation(split),
             view_drop_prob=self.cfg.view_word_drop if self.cfg.view_contrast_weight > 0 else None,
             **self.sampling(split),
         )

@@ -24,13 +24,9 @@ from fairseq_item.files import atomic_path
 
 @dataclass
 class ProductTaskConfig(FairseqDataclass):
-    """The data and how pictures are augmented; the defaults are the paper's."""
+    """The data and what the model sees of it."""
 
     data: str = field(default=MISSING, metadata={"help": "the data-bin folder"})
-    crop_min_scale: float = field(
-        default=0.6, metadata={"help": "smallest share of the area that a training crop keeps"}
-    )
-    flip_prob: float = field(default=0.5, metadata={"help": "share of pictures that are mirrored"})
     # fairseq-validate knows of no model before it has read the checkpoint, which then says these.
     image_size: Optional[int] = II("oc.select:model.image_size,null")
     patch_size: Optional[int] = II("oc.select:model.patch_size,null")
@@ -43,6 +39,16 @@ class ProductTaskConfig(FairseqDataclass):
     rebuild_batches: bool = True
     reuse_dataloader: bool = False
     persistent_workers: bool = False
+
+
+@dataclass
+class AugmentedTaskConfig(ProductTaskConfig):
+    """How pictures are augmented in training."""
+
+    crop_min_scale: float = field(
+        default=0.6, metadata={"help": "smallest share of the area that a training crop keeps"}
+    )
+    flip_prob: float = field(default=0.5, metadata={"help": "share of pictures that are mirrored"})
 
 
 class ProductTask(FairseqTask):
@@ -88,15 +94,15 @@ class ProductTask(FairseqTask):
         return open_split(self.cfg.data, split, "image", ImageStore)
 
     def sampling(self, split):
-        """Settings of a split's dataset: drawn anew each epoch if its name begins with "train"."""
+        """Settings of a split's dataset: shuffled and drawn anew each epoch only for training."""
         training = split.startswith("train")
-        augmentation = Augmentation((self.cfg.crop_min_scale, 1.0), self.cfg.flip_prob)
-        return {
-            "augmentation": augmentation if training else None,
-            "seed": self.cfg.seed,
-            "fixed": not training,
-            "shuffle": training,
-        }
+        return {"seed": self.cfg.seed, "fixed": not training, "shuffle": training}
+
+    def augmentation(self, split):
+        """How a split's pictures are augmented: those of training alone."""
+        if not split.startswith("train"):
+            return None
+        return Augmentation((self.cfg.crop_min_scale, 1.0), self.cfg.flip_prob)
 
     def begin_epoch(self, epoch, model):
         """Put the dictionary and the BPE model beside the checkpoints, which then stand alone.

@@ -1,0 +1,49 @@
+"""CLIP's loss over the batch of all processes."""
+
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+
+from fairseq_item.modules.contrast import symmetric_contrast
+
+
+@register_criterion("clip", dataclass=FairseqDataclass)
+class ClipCriterion(FairseqCriterion):
+    """Symmetric contrast of titles and pictures; negatives are all products of the update.
+
+    Of ``--update-freq`` each part is a batch of its own.
+    """
+
+    def forward(self, model, sample, reduce=True):
+        """Returns (loss summed over products, number of products, what to log)."""
+        titles, pictures, scale = model(**sample["net_input"])
+        loss, right = symmetric_contrast(titles, pictures, scale)
+        products = sample["nsentences"]
+        log = {
+            "sample_size": products,
+            "nsentences": products,
+            "ntokens": sample["ntokens"],
+            "loss_sum": loss.detach(),
+            "title_right": right[0],
+            "picture_right": right[1],
+            "temperature_sum": products / scale.detach(),
+        }
+        return loss, products, log
+
+    @staticmethod
+    def reduce_metrics(logging_outputs):
+        """Log the loss in nats, how often each direction is right in percent, the temperature."""
+
+        def mean(key):
+            return float(sum(float(log.get(key, 0)) for log in logging_outputs)) / products
+
+        products = float(sum(log.get("sample_size", 0) for log in logging_outputs))
+        if products > 0:
+            metrics.log_scalar("loss", mean("loss_sum"), products, round=4)
+            metrics.log_scalar("title_accuracy", 100 * mean("title_right"), products, round=2)
+            metrics.log_scalar("picture_accuracy", 100 * mean("picture_right"), products, round=2)
+            metrics.log_scalar("temperature", mean("temperature_sum"), products, round=4)
+
+    @staticmethod
+    def logging_outputs_can_be_summed():
+        return True

@@ -1,0 +1,33 @@
+"""Products as they are, augmented: for ``item_clip`` and the criterion ``clip``."""
+
+from dataclasses import dataclass
+
+from fairseq.tasks import register_task
+
+from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
+
+
+@dataclass
+class ClipPretrainingConfig(AugmentedTaskConfig):
+    """Nothing but the data and its augmentation."""
+
+
+@register_task("clip_pretraining", dataclass=ClipPretrainingConfig)
+class ClipPretrainingTask(ProductTask):
+    """Titles and pictures of one data-bin.
+
+    Raises:
+        InputError: the data-bin lacks a file.
+    """
+
+    def load_dataset(self, split, **kwargs):
+        """Load a split: shuffled and augmented anew each epoch if its name begins with "train"."""
+        self.datasets[split] = ItemDataset(
+            self.titles(split),
+            self.images(split),
+            self.dictionary,
+            self.geometry(),
+            augmentation=self.augmentation(split),
+            **self.sampling(split),
+        )
