@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# The whole way on one catalogue: preprocess, pre-train, embed, index, search, score, show.
+# Without CATALOG the demo catalogue is drawn. Settings are environment variables:
+#   CATALOG, IMAGES   a catalogue file and its image root (a folder or an uncompressed tar)
+#   OUT               where everything goes              (quickstart)
+#   PRODUCTS          products of the demo catalogue     (1500)
+#   UPDATES           updates of pre-training            (1200)
+#   BATCH             products an update                 (128)
+#   TRAIN_ARGS        further options of fairseq-train
+#   VENV              environment with fairseq-item      (.venv)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+catalog=${CATALOG:-} images=${IMAGES:-} out=${OUT:-quickstart} venv=${VENV:-.venv}
+updates=${UPDATES:-1200} batch=${BATCH:-128} products=${PRODUCTS:-1500}
+export PATH="$(cd "$venv" && pwd)/bin:$PATH"
+data=$out/data-bin model=$out/model
+
+step() { printf '\n== %s\n' "$*"; }
+
+if [ -z "$catalog" ]; then
+    catalog=$out/catalog/products.tsv images=$out/catalog/images
+    step "Drawing a demo catalogue"
+    python preprocess/make_demo_catalog.py --out "$out/catalog" --products "$products"
+elif [ -z "$images" ]; then
+    echo "error: CATALOG is given without IMAGES; name the folder or tar of its pictures" >&2
+    exit 2
+fi
+
+step "Splitting it; products of the test split are never trained on"
+python preprocess/split_catalog.py "$catalog" --out "$out/splits" --ratios 80 5 15
+
+# Same-product search needs second listings of known products: real ones where the catalogue has
+# groups of listings, else made from the test products.
+if head -n 1 "$out/splits/test.tsv" | tr '\t' '\n' | grep -qx product; then
+    step "Taking one listing of each test product as a query"
+    python preprocess/make_queries.py "$out/splits/test.tsv" --out "$out/queries" --fraction 1
+    cp "$out/queries/index.tsv" "$out/splits/test.tsv"
+    query_images=$images
+else
+    step "Making second listings of the test products as queries"
+    python preprocess/make_relistings.py "$out/splits/test.tsv" --image-root "$images" \
+        --out "$out/queries" --fraction 1
+    query_images=$out/queries/images
+fi
+cp "$out/queries/query.tsv" "$out/splits/query.tsv"
+
+step "Learning the BPE, packing pictures, binarising titles"
+python preprocess/train_bpe.py "$out/splits/train.tsv" --out "$data/title" --vocab-size 8000
+for split in train valid test query; do
+    root=$images
+    [ "$split" = query ] && root=$query_images
+    python preprocess/pack_images.py "$out/splits/$split.tsv" --image-root "$root" --out "$data" \
+        --split "$split" --image-size 80
+done
+python preprocess/binarize_titles.py "$data"
+
+step "Pre-training item_tiny for $updates updates of $batch products (log: $out/train.log)"
+fairseq-train "$data" --user-dir fairseq_item --task item_pretraining \
+    --criterion item_pretraining --arch item_tiny --compute-dtype bfloat16 --max-title-length 24 \
+    --optimizer fused_adamw --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 100 \
+    --total-num-update "$updates" --max-update "$updates" --clip-norm 1.0 \
+    --batch-size "$batch" --required-batch-size-multiple 1 --num-workers 1 --cpu \
+    --save-dir "$model" --no-epoch-checkpoints --validate-interval 5 --save-interval 5 \
+    --log-format simple --log-interval 100 --log-file "$out/train.log" ${TRAIN_ARGS:-} \
+    2>&1 | grep --line-buffered -E "train_inner|valid on|Error|error" | cut -c 1-160
+
+step "Embedding, indexing and searching"
+search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its three parts
+    local name=$1
+    shift
+    item-embed --checkpoint "$model/checkpoint_last.pt" --data "$data" --split train,valid,test \
+        --out "$out/embeddings/$name/index" "$@"
+    item-embed --checkpoint "$model/checkpoint_last.pt" --data "$data" --split query \
+        --out "$out/embeddings/$name/query" "$@"
+    item-index "$out/embeddings/$name/index" --out "$out/index/$name"
+    for part in fused global title image; do
+        item-search "$out/index/$name" --queries "$out/embeddings/$name/query" --part "$part" \
+            -k 10 --out "$out/hits/$name-$part.tsv"
+    done
+}
+search trained
+search untrained --untrained
+item-baseline tfidf --queries "$data/items/query.tsv" \
+    --index "$data"/items/{train,valid,test}.tsv -k 10 --out "$out/hits/tfidf.tsv"
+item-gallery --hits "$out/hits/trained-fused.tsv" --truth "$out/queries/truth.tsv" \
+    --index "$out/index/trained" --data "$data" --image-root "$images" \
+    --query-image-root "$query_images" --pick mixed --out "$out/gallery.html"
+
+step "Scores"
+python examples/quickstart/scores.py "$out"
+echo "Gallery: $out/gallery.html"
