@@ -29,7 +29,10 @@ class ItemPretrainingCriterionConfig(FairseqDataclass):
         metadata={"help": "contrast of two views of a product, beyond the paper; 0: no views"},
     )
     view_temperature: float = field(
-        default=0.07, metadata={"help": "where the learned temperatures of the contrast start"}
+        default=0.07, metadata={"help": "where the temperatures of the contrast start"}
+    )
+    freeze_view_temperature: bool = field(
+        default=False, metadata={"help": "keep the temperatures instead of learning them"}
     )
     mismatch_prob: float = II("task.mismatch_prob")
     masked_losses_on: str = II("task.masked_losses_on")
@@ -57,7 +60,10 @@ class ItemPretrainingCriterion(FairseqCriterion):
             for name, weight in self.weights.items()
         }
         self.view_weight = float(cfg.view_contrast_weight)
-        self.view_contrast = ViewContrast(cfg.view_temperature) if self.view_weight > 0 else None
+        self.view_contrast = None
+        if self.view_weight > 0:
+            learned = not cfg.freeze_view_temperature
+            self.view_contrast = ViewContrast(cfg.view_temperature, learned)
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""

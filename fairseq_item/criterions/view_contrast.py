@@ -16,13 +16,17 @@ class ViewContrast(nn.Module):
     one a part (as in CLIP, Radford et al. 2021). Products that were shown with another product's
     title are no anchors, but their second view, which is their own, still is a negative.
 
+    A view may lack its title or its picture: that part is all zeros and is not compared.
+
     Args:
         temperature: where the three temperatures start.
+        learned: whether they change in training.
     """
 
-    def __init__(self, temperature=0.07):
+    def __init__(self, temperature=0.07, learned=True):
         super().__init__()
-        self.log_scale = nn.Parameter(torch.full((3,), -math.log(temperature)))
+        log_scale = torch.full((3,), -math.log(temperature))
+        self.log_scale = nn.Parameter(log_scale, requires_grad=learned)
 
     def forward(self, anchors, views, match):
         """Compare.
@@ -34,19 +38,25 @@ class ViewContrast(nn.Module):
 
         Returns:
             (loss, right): the mean of the three parts' losses, summed over the matched products,
-            and how often, over the three parts, the nearest view is the product's own; scalars.
+            and in how many of these, in the mean over the parts, the nearest view is the product's
+            own; scalars.
         """
         scales = self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
-        own = torch.arange(len(match), device=match.device)
-        counted = match.to(anchors[0].dtype)
-        loss, right = 0.0, 0.0
-        for anchor, view, scale in zip(anchors, views, scales):
-            cosines = F.normalize(anchor, dim=-1) @ F.normalize(view, dim=-1).T
-            forward = F.cross_entropy(scale * cosines, own, reduction="none")
-            # Backwards only matched anchors are candidates: the others are mixtures of products.
-            allowed = (scale * cosines.T).masked_fill(match[None, :] == 0, float("-inf"))
-            backward = -allowed.diagonal() + allowed.logsumexp(1)
-            both = torch.where(match > 0, forward + backward, torch.zeros_like(forward))
-            loss = loss + both.sum() / 6
-            right = right + ((cosines.argmax(1) == own) * counted).sum() / 3
+        results = [_contrast(*part, match > 0) for part in zip(anchors, views, scales)]
+        loss, right = (sum(values) / len(results) for values in zip(*results))
         return loss, right
+
+
+def _contrast(anchor, view, scale, matched):
+    """The loss of one part, summed over the pairs that have it, and how many are told right."""
+    has_anchor, has_view = matched & anchor.any(-1), view.any(-1)
+    cosines = F.normalize(anchor, dim=-1) @ F.normalize(view, dim=-1).T
+    own = torch.arange(len(view), device=view.device)
+    # -1e4 rather than -inf: rows without any candidate must not turn into NaN.
+    forward = (scale * cosines).masked_fill(~has_view[None, :], -1e4)
+    # Backwards only matched anchors are candidates: the others are mixtures of products.
+    backward = (scale * cosines.T).masked_fill(~has_anchor[None, :], -1e4)
+    both = F.cross_entropy(forward, own, reduction="none")
+    both = 0.5 * (both + F.cross_entropy(backward, own, reduction="none"))
+    pair = (has_anchor & has_view).to(both.dtype)
+    return (both * pair).sum(), ((forward.argmax(1) == own) * pair).sum()

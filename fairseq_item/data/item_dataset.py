@@ -44,6 +44,20 @@ class Augmentation:
     flip_prob: float = 0.5
 
 
+@dataclass(frozen=True)
+class Views:
+    """The second view of a product: its title with words dropped and shuffled, a picture of it.
+
+    Attributes:
+        word_drop_prob: share of words left out.
+        single_prob: share of views that have only the title or only the picture, half of each, so
+            that neither embedding can lean on the other modality.
+    """
+
+    word_drop_prob: float = 0.35
+    single_prob: float = 0.5
+
+
 class ItemDataset(FairseqDataset):
     """Titles and pictures of one split.
 
@@ -54,8 +68,7 @@ class ItemDataset(FairseqDataset):
         geometry: sizes the model expects.
         corruption: masks and mismatches, or None for plain products (embedding, classification).
         augmentation: None takes the centre of the picture.
-        view_drop_prob: also show each product a second time, uncorrupted, with words of its title
-            dropped at this probability and shuffled; None for no second view.
+        views: how each product is shown a second time, uncorrupted; None for no second view.
         seed: with the epoch and the product's index it fixes every random choice.
         fixed: draw the same masks in every epoch (validation).
         shuffle: order products at random, anew in each epoch.
@@ -69,7 +82,7 @@ class ItemDataset(FairseqDataset):
         geometry,
         corruption=None,
         augmentation=None,
-        view_drop_prob=None,
+        views=None,
         seed=1,
         fixed=False,
         shuffle=False,
@@ -78,7 +91,7 @@ class ItemDataset(FairseqDataset):
             raise ValueError(f"{len(titles)} titles beside {len(images)} pictures")
         self.titles, self.images = titles, images
         self.geometry, self.corruption, self.augmentation = geometry, corruption, augmentation
-        self.view_drop_prob, self.word_starts = view_drop_prob, word_starts(dictionary)
+        self.views, self.word_starts = views, word_starts(dictionary)
         self.seed, self.fixed, self.shuffle = seed, fixed, shuffle
         self.epoch = 0
         self.cls, self.sep, self.pad = dictionary.bos(), dictionary.eos(), dictionary.pad()
@@ -126,12 +139,22 @@ class ItemDataset(FairseqDataset):
         index = int(index)
         rng = self._rng(index)
         sample = {"id": index, "title": self._title(index), "patches": self._patches(index, rng)}
-        if self.view_drop_prob is not None:
-            title = second_title(sample["title"], self.word_starts, rng, self.view_drop_prob)
-            sample.update(view_title=title, view_patches=self._patches(index, rng))
+        if self.views is not None:
+            sample.update(self._second_view(index, sample["title"], rng))
         if self.corruption is not None:
             self._corrupt(sample, rng)
         return sample
+
+    def _second_view(self, index, title, rng):
+        lacks = rng.random() / max(self.views.single_prob, 1e-9)
+        has_picture = not lacks < 0.5
+        if has_picture and lacks < 1.0:
+            title = title[:0]
+        return {
+            "view_title": second_title(title, self.word_starts, rng, self.views.word_drop_prob),
+            "view_patches": self._patches(index, rng),
+            "view_has_picture": has_picture,
+        }
 
     def _corrupt(self, sample, rng):
         corruption, title, match = self.corruption, sample["title"], True
@@ -161,7 +184,7 @@ class ItemDataset(FairseqDataset):
             ``hidden_patches`` into B*m, and the batch has ``match`` (B,), ``title_targets`` (K,),
             ``title_weights`` (K,) and ``patch_weights`` (M,): one over the number of masked places
             of the product, 0 where its masked losses do not count. With second views ``net_input``
-            has ``view_title`` and ``view_patches``. Empty for no samples.
+            has ``view_title``, ``view_patches`` and ``view_has_picture`` (B,). Empty if no samples.
         """
         if not samples:
             return {}
@@ -179,6 +202,7 @@ class ItemDataset(FairseqDataset):
             batch["net_input"].update(
                 view_title=self._collate_titles([s["view_title"] for s in samples]),
                 view_patches=torch.stack([s["view_patches"] for s in samples]),
+                view_has_picture=torch.tensor([s["view_has_picture"] for s in samples]),
             )
         if "match" in samples[0]:
             self._collate_targets(batch, samples, title.size(1))

@@ -165,6 +165,7 @@ class ItemModel(ProductModel):
         masked_patches=None,
         view_title=None,
         view_patches=None,
+        view_has_picture=None,
     ):
         """Scores of the five objectives; the vocabulary is scored at masked places only.
 
@@ -172,8 +173,8 @@ class ItemModel(ProductModel):
             title, patches, hidden_patches: as in :meth:`encode`.
             masked_title: int64 (K,), flat places into B*T to predict.
             masked_patches: int64 (M,), flat places into B*m to reconstruct.
-            view_title, view_patches: second views of the products, like ``title`` and
-                ``patches``, or None.
+            view_title, view_patches, view_has_picture: second views of the products, as in
+                :meth:`embed`, or None.
 
         Returns:
             :class:`Predictions`; the embeddings of both views only if there are second ones. Of a
@@ -199,7 +200,8 @@ class ItemModel(ProductModel):
         predictions = Predictions(itm, mlm, gmlm, mim, gmim, targets)
         if view_title is None:
             return predictions
-        parts, view_parts = self._parts(title, encoded), self.embed(view_title, view_patches)
+        parts = self._parts(title, encoded)
+        view_parts = self.embed(view_title, view_patches, view_has_picture)
         return predictions._replace(parts=parts, view_parts=view_parts)
 
     def embed(self, title, patches, has_picture=None):

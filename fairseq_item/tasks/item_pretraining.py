@@ -9,7 +9,7 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from omegaconf import II
 
-from fairseq_item.data.item_dataset import Corruption, ItemDataset
+from fairseq_item.data.item_dataset import Corruption, ItemDataset, Views
 from fairseq_item.data.patches import patchify
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
@@ -33,6 +33,10 @@ class ItemPretrainingConfig(AugmentedTaskConfig):
         default=0.35,
         metadata={"help": "share of words that the second view's title leaves out"},
     )
+    view_single: float = field(
+        default=0.5,
+        metadata={"help": "share of second views with only a title or only a picture"},
+    )
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
 
 
@@ -43,6 +47,11 @@ class ItemPretrainingTask(ProductTask):
     Raises:
         InputError: the data-bin lacks a file.
     """
+
+    def _views(self):
+        if self.cfg.view_contrast_weight > 0:
+            return Views(self.cfg.view_word_drop, self.cfg.view_single)
+        return None
 
     def load_dataset(self, split, **kwargs):
         """Load a split: shuffled and augmented anew each epoch if its name begins with "train"."""
@@ -58,7 +67,7 @@ class ItemPretrainingTask(ProductTask):
                 str(self.cfg.masked_losses_on),
             ),
             self.augmentation(split),
-            view_drop_prob=self.cfg.view_word_drop if self.cfg.view_contrast_weight > 0 else None,
+            views=self._views(),
             **self.sampling(split),
         )
 
