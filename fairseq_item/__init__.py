@@ -8,6 +8,7 @@ is how ``fairseq-train --user-dir`` comes here), when :class:`ItemModel` is firs
 
 import logging
 import sys
+import warnings
 
 __version__ = "0.1.0"
 __all__ = ["ItemModel", "register"]
@@ -35,6 +36,10 @@ def __getattr__(name):
         return ItemModel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+
+# What fairseq says while it is imported concerns speech models and its own use of torch.
+warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")
+logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 
 if "fairseq" in sys.modules:
     register()

@@ -41,6 +41,8 @@ def progress(iterable, desc, total=None, unit="it"):
         total=total,
         unit=f" {unit}",
         file=sys.stderr if terminal else _PlainLines(),
+        # In a log, work of a few seconds is not worth a line.
+        delay=0 if terminal else 5.0,
         mininterval=0.2 if terminal else 10.0,
         miniters=None if terminal else 1,
         ncols=None if terminal else 100,
