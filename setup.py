@@ -12,6 +12,7 @@ COMMANDS = {
     "item-search": "search",
     "item-evaluate": "evaluate",
     "item-baseline": "baselines",
+    "item-predict": "predict",
     "item-gallery": "gallery",
 }
 

@@ -1,4 +1,4 @@
-"""A trained model in use: strings and pictures in, embeddings out.
+"""A trained model in use: strings and pictures in, embeddings or leaf categories out.
 
 All that is needed lies in one folder: the checkpoint, ``dict.txt`` and ``bpe.model``.
 """
@@ -33,14 +33,17 @@ class ItemHubInterface(nn.Module):
         stored_image_size, fit: how training pictures were brought to a square, and so queries.
         digest: SHA-256 of the checkpoint file.
         dim: width d of each embedding.
+        categories: names of the leaf categories that it predicts, None if it predicts none.
     """
 
-    def __init__(self, model, cfg, dictionary, tokenizer, digest, stored_image_size, fit):
+    def __init__(
+        self, model, cfg, dictionary, tokenizer, digest, stored_image_size, fit, categories=None
+    ):
         super().__init__()
         self.model = model.eval()
         self.cfg, self.dictionary, self.tokenizer = cfg, dictionary, tokenizer
         self.digest, self.stored_image_size, self.fit = digest, stored_image_size, fit
-        self.dim = model.embedding_dim
+        self.dim, self.categories = model.embedding_dim, categories
         self.geometry = Geometry(
             cfg.model.image_size, cfg.model.patch_size, cfg.model.max_title_length
         )
@@ -65,23 +68,60 @@ class ItemHubInterface(nn.Module):
         Raises:
             InputError: a picture cannot be read, or the lists differ in length.
         """
-        if isinstance(titles, (str, bytes)) or isinstance(images, (str, Path, Image.Image)):
-            raise InputError("encode() takes lists; put the title or picture into one")
-        if titles is None and images is None:
-            raise InputError("give titles, images or both")
-        n = len(images if titles is None else titles)
-        titles = [None] * n if titles is None else list(titles)
-        images = [None] * n if images is None else list(images)
-        if len(titles) != len(images):
-            raise InputError(f"{len(titles)} titles beside {len(images)} images; give one each")
-        parts = [np.zeros((n, self.dim), np.float32) for _ in range(3)]
-        for start in range(0, n, batch_size):
+        titles, images = _one_each(titles, images)
+        parts = [np.zeros((len(titles), self.dim), np.float32) for _ in range(3)]
+        for start in range(0, len(titles), batch_size):
             block = slice(start, start + batch_size)
-            for part, rows in zip(parts, self._encode_block(titles[block], images[block])):
+            inputs = self._inputs(titles[block], images[block])
+            for part, rows in zip(parts, self.embed(*inputs)):
                 part[block] = rows
         return tuple(parts)
 
-    def _encode_block(self, titles, images):
+    def predict(self, titles=None, images=None, k=5, batch_size=64):
+        """The most probable leaf categories of products given by title, picture or both.
+
+        Args:
+            titles, images, batch_size: as of :meth:`encode`.
+            k: how many categories a product, at most.
+
+        Returns:
+            a list of n lists of (category, probability), the most probable first.
+
+        Raises:
+            InputError: as of :meth:`encode`, or the model was not trained to predict categories.
+        """
+        titles, images = _one_each(titles, images)
+        result = []
+        for start in range(0, len(titles), batch_size):
+            block = slice(start, start + batch_size)
+            classes, probabilities = self.best(*self._inputs(titles[block], images[block]), k=k)
+            result += [
+                [(self.categories[c], float(p)) for c, p in zip(*row)]
+                for row in zip(classes, probabilities)
+            ]
+        return result
+
+    def best(self, title, patches, has_picture=None, k=5):
+        """The most probable classes of a batch that is on the device already.
+
+        Returns:
+            (classes, probabilities): int64 and float32 arrays of shape (B, k), the most probable
+            first; fewer columns where there are fewer categories.
+
+        Raises:
+            InputError: the model was not trained to predict categories.
+        """
+        if self.categories is None:
+            raise InputError(
+                "this model predicts no categories; fine-tune it with --task item_classification"
+            )
+        with torch.inference_mode():
+            logits = self.model.classify(title, patches, has_picture)
+            probabilities, classes = logits.softmax(-1).topk(min(k, len(self.categories)))
+        return classes.cpu().numpy(), probabilities.cpu().numpy()
+
+    def _inputs(self, titles, images):
+        """Title, patches and which products have pictures, as tensors on the device."""
         pieces = [self._pieces(title) for title in titles]
         title = torch.full(
             (len(titles), max(map(len, pieces)) + 2), self.dictionary.pad(), dtype=torch.long
@@ -93,7 +133,7 @@ class ItemHubInterface(nn.Module):
         has_picture = None
         if any(image is None for image in images):
             has_picture = torch.tensor([image is not None for image in images], device=self.device)
-        return self.embed(title.to(self.device), patches.to(self.device), has_picture)
+        return title.to(self.device), patches.to(self.device), has_picture
 
     def embed(self, title, patches, has_picture=None):
         """Embed a batch that is on the device already; see ``ItemModel.embed``.
@@ -116,6 +156,20 @@ class ItemHubInterface(nn.Module):
         picture = _open(image, self.stored_image_size)
         square = fit_square(picture, self.stored_image_size, self.fit)
         return patchify(center_crop(np.asarray(square), geometry.image_size), geometry.patch_size)
+
+
+def _one_each(titles, images):
+    """Both as lists of one length, None for what is not given."""
+    if isinstance(titles, (str, bytes)) or isinstance(images, (str, Path, Image.Image)):
+        raise InputError("titles and images are lists; put the title or picture into one")
+    if titles is None and images is None:
+        raise InputError("give titles, images or both")
+    n = len(images if titles is None else titles)
+    titles = [None] * n if titles is None else list(titles)
+    images = [None] * n if images is None else list(images)
+    if len(titles) != len(images):
+        raise InputError(f"{len(titles)} titles beside {len(images)} images; give one each")
+    return titles, images
 
 
 def _open(image, target):
@@ -147,6 +201,10 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     dictionary = Dictionary.load(str(folder / "dict.txt"))
     dictionary.add_symbol("<mask>")
     model = _build(cfg.model, dictionary, checkpoint)
+    kept = state.get("task_state") or {}
+    categories = kept.get("categories")
+    if categories:
+        model.become_classifier(len(categories))
     try:
         model.load_state_dict(state["model"])
     except RuntimeError as error:
@@ -155,7 +213,6 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     with open(checkpoint, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     tokenizer = TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
-    kept = state.get("task_state") or {}
     hub = ItemHubInterface(
         model,
         cfg,
@@ -164,6 +221,7 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
         digest,
         kept.get("stored_image_size", cfg.model.image_size),
         kept.get("fit", "pad"),
+        categories,
     )
     return hub.to(device)
 

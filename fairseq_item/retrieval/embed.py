@@ -50,7 +50,7 @@ def main(argv=None):
     from fairseq_item import ItemModel
 
     rank, world = _join_group()
-    hub = ItemModel.from_pretrained(args.checkpoint, device=_device(args.device, rank))
+    hub = ItemModel.from_pretrained(args.checkpoint, device=choose_device(args.device, rank))
     if args.compute_dtype != "as-trained":
         hub.model.cfg.compute_dtype = args.compute_dtype
     if args.untrained:
@@ -110,6 +110,21 @@ def open_products(data, splits, hub):
 
 def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
     """Embed products ``start`` to ``stop`` of ``dataset`` and write them as they come."""
+    for inputs in batches(hub, dataset, start, stop, batch_size, workers, "embedding"):
+        writer.write(start, *hub.embed(**inputs))
+        start += len(inputs["title"])
+
+
+def batches(hub, dataset, start, stop, batch_size, workers, doing):
+    """Yield what the model reads of products ``start`` to ``stop``, a batch at a time.
+
+    Args:
+        hub: the model; batches are dicts of tensors on its device.
+        dataset: ``ItemDataset``.
+        start, stop, batch_size: counted in products.
+        workers: processes that read products; 0 reads them here.
+        doing: what the progress bar says.
+    """
     loader = DataLoader(
         Subset(dataset, range(start, stop)),
         batch_size=batch_size,
@@ -118,11 +133,8 @@ def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
         collate_fn=dataset.collater,
         pin_memory=hub.device.type == "cuda",
     )
-    row = start
-    for batch in progress(loader, "embedding", total=len(loader), unit="batch"):
-        inputs = {k: v.to(hub.device, non_blocking=True) for k, v in batch["net_input"].items()}
-        writer.write(row, *hub.embed(**inputs))
-        row += batch["nsentences"]
+    for batch in progress(loader, doing, total=len(loader), unit="batch"):
+        yield {k: v.to(hub.device, non_blocking=True) for k, v in batch["net_input"].items()}
 
 
 def _open_writer(args, hub, items, rank):
@@ -140,7 +152,8 @@ def _open_writer(args, hub, items, rank):
     return writer if rank == 0 else EmbeddingWriter.open(args.out)
 
 
-def _device(name, rank):
+def choose_device(name, rank=0):
+    """The device that ``--device`` names; "auto" takes a GPU where there is one."""
     if name != "auto":
         return name
     if torch.cuda.is_available():
