@@ -35,6 +35,13 @@ class ItemModelConfig(FairseqDataclass):
         default="float32",
         metadata={"help": "precision of the forward pass; parameters stay float32"},
     )
+    embed_layers: ChoiceEnum(["last", "all"]) = field(
+        default="last",
+        metadata={
+            "help": "global and title embeddings are read from the last layer, or from the mean "
+            "of all layers and the input, which keeps more of the words themselves"
+        },
+    )
 
 
 class Encoded(NamedTuple):
@@ -42,6 +49,7 @@ class Encoded(NamedTuple):
 
     title: torch.Tensor  # (B, T, d), place 0 is [CLS]
     patches: torch.Tensor  # (B, m, d)
+    title_mean: torch.Tensor  # (B, T, d), what embeddings are read from: see ``embed_layers``
 
     @property
     def cls(self):
@@ -153,8 +161,11 @@ class ItemModel(ProductModel):
             pictures = present.new_ones(patches.shape[:2])
             if has_picture is not None:
                 pictures = pictures & has_picture[:, None]
-            states = self.encoder(sequence, torch.cat([present, pictures], 1))
-        return Encoded(states[:, : title.size(1)], states[:, title.size(1) :])
+            states = [*self.encoder.states(sequence, torch.cat([present, pictures], 1))]
+        words, last = title.size(1), states[-1]
+        read = [sequence, *states] if self.cfg.embed_layers == "all" else [last]
+        title_mean = sum(state[:, :words].float() for state in read) / len(read)
+        return Encoded(last[:, :words], last[:, words:], title_mean)
 
     def forward(
         self,
@@ -226,8 +237,8 @@ class ItemModel(ProductModel):
 
     def _parts(self, title, encoded):
         """h([CLS]) and the means over pieces and patches; float32 (B, d) each."""
-        words = mean_of_pieces(encoded.title, title, self.special)
-        return encoded.cls.float(), words, encoded.patches.float().mean(1)
+        words = mean_of_pieces(encoded.title_mean, title, self.special)
+        return encoded.title_mean[:, 0], words, encoded.patches.float().mean(1)
 
 
 def _initialise(module):

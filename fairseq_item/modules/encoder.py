@@ -42,6 +42,13 @@ class Encoder(nn.Module):
             EncoderLayer(dim, heads, ffn_dim, dropout, attention_dropout) for _ in range(layers)
         )
 
+    def states(self, x, present=None):
+        """Yield the output of each layer in turn; arguments as in :meth:`forward`."""
+        mask = None if present is None else present[:, None, None, :]
+        for layer in self.layers:
+            x = layer(x, mask)
+            yield x
+
     def forward(self, x, present=None):
         """Encode.
 
@@ -52,7 +59,6 @@ class Encoder(nn.Module):
         Returns:
             (B, L, dim).
         """
-        mask = None if present is None else present[:, None, None, :]
-        for layer in self.layers:
-            x = layer(x, mask)
+        for state in self.states(x, present):
+            x = state
         return x
