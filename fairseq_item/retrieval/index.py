@@ -31,10 +31,10 @@ def build_index(
     folders,
     out,
     factory="Flat",
-    transform="none",
+    transform="whiten",
     whiten_dim=0,
     whiten_shrinkage=0.01,
-    calibrate="none",
+    calibrate="zscore",
     fusion="max",
     weights=(1.0, 1.0, 1.0),
     dtype="float32",
@@ -216,8 +216,8 @@ def parser():
     p.add_argument(
         "--transform",
         choices=list(transforms.KINDS),
-        default="none",
-        help="done to each part's embeddings before they are compared",
+        default="whiten",
+        help="done to each part's embeddings before they are compared; the paper: none",
     )
     p.add_argument("--whiten-dim", type=int, default=0, help="axes that whitening keeps; 0: all")
     p.add_argument(
@@ -229,8 +229,8 @@ def parser():
     p.add_argument(
         "--calibration",
         choices=list(calibration.KINDS),
-        default="none",
-        help="brings the similarities of the three parts to one scale",
+        default="zscore",
+        help="brings the similarities of the three parts to one scale; the paper: none",
     )
     p.add_argument("--fusion", choices=FUSIONS, default="max", help="of the three similarities")
     p.add_argument(

@@ -165,7 +165,7 @@ def test_nothing_in_common_is_no_answer(tmp_path):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
-    build_index([folders["items"].path], tmp_path / "x", calibrate="zscore", weights=(1, 2, 3))
+    build_index([folders["items"].path], tmp_path / "x", transform="none", weights=(1, 2, 3))
     index = ItemIndex.load(tmp_path / "x")
     found = fused_search(index, folders["queries"].parts, 5, part=part)
     column = PARTS.index(part)
@@ -262,7 +262,7 @@ def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
 
 
 def test_direct_query(tmp_path, folders, capsys, monkeypatch):
-    build_index([folders["items"].path], tmp_path / "x")
+    build_index([folders["items"].path], tmp_path / "x", transform="none", calibrate="none")
     position = int(np.flatnonzero(folders["items"].parts["title"].any(axis=1))[3])
     asked = {}
 
