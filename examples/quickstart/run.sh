@@ -4,19 +4,37 @@
 #   CATALOG, IMAGES   a catalogue file and its image root (a folder or an uncompressed tar)
 #   OUT               where everything goes              (quickstart)
 #   PRODUCTS          products of the demo catalogue     (1500)
-#   UPDATES           updates of pre-training            (1200)
+#   VOCABULARY        BPE pieces                         (3000)
+#   UPDATES           updates of pre-training            (700)
 #   BATCH             products an update                 (128)
+#   OBJECTIVES        options of the criterion and of how embeddings are read; the default adds
+#                     the contrast of two views to the paper's five objectives
 #   TRAIN_ARGS        further options of fairseq-train
 #   VENV              environment with fairseq-item      (.venv)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 catalog=${CATALOG:-} images=${IMAGES:-} out=${OUT:-quickstart} venv=${VENV:-.venv}
-updates=${UPDATES:-1200} batch=${BATCH:-128} products=${PRODUCTS:-1500}
+updates=${UPDATES:-700} batch=${BATCH:-128} products=${PRODUCTS:-1500}
+objectives=${OBJECTIVES---view-contrast-weight 1 --view-temperature 0.2 \
+    --freeze-view-temperature --embed-layers all}
 export PATH="$(cd "$venv" && pwd)/bin:$PATH"
 data=$out/data-bin model=$out/model
 
 step() { printf '\n== %s\n' "$*"; }
+
+show_progress() { # one line of the training log now and then, as long as process $1 lives
+    local shown=0 line
+    while kill -0 "$1" 2> /dev/null; do
+        sleep 5
+        line=$(grep -s train_inner "$out/train.log" | tail -n 1 || true)
+        if [ -n "$line" ] && [ $((++shown % 4)) = 1 ]; then
+            echo "$line" | grep -oE "num_updates=[0-9]+|(loss|itm|mlm|mim|view|itm_accuracy)=[0-9.]+" \
+                | tr '\n' ' '
+            echo
+        fi
+    done
+}
 
 if [ -z "$catalog" ]; then
     catalog=$out/catalog/products.tsv images=$out/catalog/images
@@ -46,7 +64,7 @@ fi
 cp "$out/queries/query.tsv" "$out/splits/query.tsv"
 
 step "Learning the BPE, packing pictures, binarising titles"
-python preprocess/train_bpe.py "$out/splits/train.tsv" --out "$data/title" --vocab-size 8000
+python preprocess/train_bpe.py "$out/splits/train.tsv" --out "$data/title" --vocab-size "${VOCABULARY:-3000}"
 for split in train valid test query; do
     root=$images
     [ "$split" = query ] && root=$query_images
@@ -55,23 +73,29 @@ for split in train valid test query; do
 done
 python preprocess/binarize_titles.py "$data"
 
-step "Pre-training item_tiny for $updates updates of $batch products (log: $out/train.log)"
+step "Pre-training a small ITEm for $updates updates of $batch products (log: $out/train.log)"
+# shellcheck disable=SC2086  # OBJECTIVES and TRAIN_ARGS are lists of options
 fairseq-train "$data" --user-dir fairseq_item --task item_pretraining \
-    --criterion item_pretraining --arch item_tiny --compute-dtype bfloat16 --max-title-length 24 \
+    --criterion item_pretraining $objectives --arch item_tiny --encoder-layers 2 \
+    --encoder-embed-dim 256 --max-title-length 24 --dropout 0 --attention-dropout 0 \
+    --compute-dtype bfloat16 --cpu \
     --optimizer fused_adamw --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 100 \
     --total-num-update "$updates" --max-update "$updates" --clip-norm 1.0 \
-    --batch-size "$batch" --required-batch-size-multiple 1 --num-workers 1 --cpu \
+    --batch-size "$batch" --required-batch-size-multiple 1 --num-workers 1 \
     --save-dir "$model" --no-epoch-checkpoints --validate-interval 5 --save-interval 5 \
-    --log-format simple --log-interval 100 --log-file "$out/train.log" ${TRAIN_ARGS:-} \
-    2>&1 | grep --line-buffered -E "train_inner|valid on|Error|error" | cut -c 1-160
+    --log-format simple --log-interval 50 --log-file "$out/train.log" ${TRAIN_ARGS:-} \
+    > "$out/train.out" 2>&1 &
+training=$!
+show_progress "$training"
+wait "$training" || { tail -n 20 "$out/train.out" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
 search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its three parts
     local name=$1
     shift
-    item-embed --checkpoint "$model/checkpoint_last.pt" --data "$data" --split train,valid,test \
+    item-embed --checkpoint "$model" --data "$data" --split train,valid,test \
         --out "$out/embeddings/$name/index" "$@"
-    item-embed --checkpoint "$model/checkpoint_last.pt" --data "$data" --split query \
+    item-embed --checkpoint "$model" --data "$data" --split query \
         --out "$out/embeddings/$name/query" "$@"
     item-index "$out/embeddings/$name/index" --out "$out/index/$name"
     for part in fused global title image; do

@@ -1,0 +1,64 @@
+"""What centring, whitening, calibration and fusion are worth on a finished quickstart run.
+
+Builds an index of its trained and untrained embeddings with each set of options, searches, and
+prints a Markdown table of MAP@10 by similarity.
+"""
+
+import sys
+from pathlib import Path
+
+from fairseq_item.cli import arguments, run
+from fairseq_item.retrieval import index, search
+from fairseq_item.retrieval.evaluate import summarise
+from fairseq_item.retrieval.hits import read_hits, read_truth
+from fairseq_item.retrieval.metrics import score_queries
+
+OPTIONS = [
+    ("none", "none", "max"),
+    ("none", "zscore", "max"),
+    ("center", "zscore", "max"),
+    ("whiten", "none", "max"),
+    ("whiten", "zscore", "max"),
+    ("whiten", "tail", "max"),
+    ("whiten", "neighbour", "max"),
+    ("whiten", "zscore", "sum"),
+]
+PARTS = ("fused", "global", "title", "image")
+
+
+def main(argv=None):
+    parser = arguments(__doc__)
+    parser.add_argument("folder", help="what examples/quickstart/run.sh wrote")
+    folder = Path(parser.parse_args(argv).folder)
+    truth = read_truth(folder / "queries" / "truth.tsv")
+    lines = [
+        "| model | transform | calibration | fusion | fused MAR@10 | fused MAP@10 | global | title "
+        "| image |",
+        "|---|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for model in ("trained", "untrained"):
+        for options in OPTIONS:
+            scores = [score(folder, model, options, part, truth) for part in PARTS]
+            values = [scores[0]["MAR@10"], *(row["MAP@10"] for row in scores)]
+            cells = [model, *options, *(f"{value:.2f}" for value in values)]
+            lines.append("| " + " | ".join(cells) + " |")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def score(folder, model, options, part, truth):
+    """Scores of one similarity under one set of index options."""
+    transform, calibration, fusion = options
+    work = folder / "compare" / "-".join((model, *options))
+    embeddings = folder / "embeddings" / model
+    if not (work / "meta.json").exists():
+        index.build_index(
+            [embeddings / "index"], work, transform=transform, calibrate=calibration, fusion=fusion
+        )
+    hits = work / f"{part}.tsv"
+    queries = ["--queries", str(embeddings / "query"), "--part", part]
+    search.main([str(work), *queries, "--out", str(hits)])
+    return summarise(score_queries(read_hits(hits), truth, 10), 10, 0)
+
+
+if __name__ == "__main__":
+    run(main)
