@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
-from fairseq_item.models.item import ItemModelConfig, given, transformer_sizes
 from fairseq_item.models.product_model import ProductModel
+from fairseq_item.models.sizes import TransformerConfig, given, transformer_sizes
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.initialise import initialise_as_bert
 from fairseq_item.modules.towers import PictureTower, TitleTower
@@ -19,8 +19,8 @@ MAX_SCALE = 100.0
 
 
 @dataclass
-class ClipConfig(ItemModelConfig):
-    """Sizes of each tower, under the names that ITEm's have."""
+class ClipConfig(TransformerConfig):
+    """Sizes of each tower."""
 
     joint_dim: int = field(default=512, metadata={"help": "width of a tower's embedding"})
     temperature: float = field(

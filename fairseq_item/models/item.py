@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Optional, Tuple
 
 import torch
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
 from fairseq_item.models.product_model import ProductModel
+from fairseq_item.models.sizes import TransformerConfig, transformer_sizes
 from fairseq_item.modules.embeddings import ItemEmbedding
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
@@ -17,24 +18,9 @@ from fairseq_item.modules.pooling import mean_of_pieces
 
 
 @dataclass
-class ItemModelConfig(FairseqDataclass):
+class ItemModelConfig(TransformerConfig):
     """Sizes of ITEm; the defaults are item_base, the paper's."""
 
-    encoder_layers: int = field(default=12, metadata={"help": "encoder layers"})
-    encoder_embed_dim: int = field(default=768, metadata={"help": "width of the encoder"})
-    encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "feed-forward width"})
-    encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads"})
-    dropout: float = field(default=0.1, metadata={"help": "dropout of the hidden states"})
-    attention_dropout: float = field(default=0.1, metadata={"help": "dropout of the attention"})
-    image_size: int = field(default=224, metadata={"help": "side of the picture seen, in pixels"})
-    patch_size: int = field(default=16, metadata={"help": "side of a patch, in pixels"})
-    max_title_length: int = field(
-        default=36, metadata={"help": "title pieces seen; longer titles are cut"}
-    )
-    compute_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(
-        default="float32",
-        metadata={"help": "precision of the forward pass; parameters stay float32"},
-    )
     embed_layers: ChoiceEnum(["last", "all"]) = field(
         default="last",
         metadata={
@@ -247,20 +233,6 @@ def _initialise(module):
         nn.init.zeros_(module.bias)
     if isinstance(module, ItemEmbedding):
         nn.init.normal_(module.mask_patch, std=0.02)
-
-
-def transformer_sizes(args, layers, dim, heads, image_size):
-    """Fill in what the command line left open; feed-forward blocks are four times as wide."""
-    args.encoder_layers = given(args, "encoder_layers", layers)
-    args.encoder_embed_dim = given(args, "encoder_embed_dim", dim)
-    args.encoder_ffn_embed_dim = given(args, "encoder_ffn_embed_dim", 4 * args.encoder_embed_dim)
-    args.encoder_attention_heads = given(args, "encoder_attention_heads", heads)
-    args.image_size = given(args, "image_size", image_size)
-
-
-def given(args, name, default) -> Optional[int]:
-    value = getattr(args, name, None)
-    return default if value is None else value
 
 
 @register_model_architecture("item", "item_tiny")

@@ -3,33 +3,24 @@
 from dataclasses import dataclass, field
 
 import torch
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from fairseq_item.models.item import given
 from fairseq_item.models.product_model import ProductModel
+from fairseq_item.models.sizes import InputConfig, given
 
 DEPTHS = {"18": (BasicBlock, (2, 2, 2, 2)), "50": (Bottleneck, (3, 4, 6, 3))}
 COMMON_WIDTH = 64
 
 
 @dataclass
-class ResNetConfig(FairseqDataclass):
+class ResNetConfig(InputConfig):
     """Sizes; the defaults are item_resnet_base, the paper's ResNet50."""
 
     depth: ChoiceEnum(list(DEPTHS)) = field(default="50", metadata={"help": "layers"})
     width: int = field(default=COMMON_WIDTH, metadata={"help": "channels of the first stage"})
-    image_size: int = field(default=224, metadata={"help": "side of the picture seen, in pixels"})
-    patch_size: int = field(
-        default=16, metadata={"help": "side of the patches that pictures come in, in pixels"}
-    )
-    max_title_length: int = field(default=36, metadata={"help": "titles are not looked at"})
-    compute_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(
-        default="float32",
-        metadata={"help": "precision of the forward pass; parameters stay float32"},
-    )
 
 
 @register_model("item_resnet", dataclass=ResNetConfig)

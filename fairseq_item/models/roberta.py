@@ -9,14 +9,14 @@ from fairseq.models.roberta.model import RobertaEncoder
 from fairseq.modules.transformer_sentence_encoder import init_bert_params
 from torch import nn
 
-from fairseq_item.models.item import ItemModelConfig, transformer_sizes
 from fairseq_item.models.product_model import ProductModel
+from fairseq_item.models.sizes import TransformerConfig, transformer_sizes
 from fairseq_item.modules.pooling import mean_of_pieces
 
 
 @dataclass
-class RobertaConfig(ItemModelConfig):
-    """Sizes of the encoder, under the names that ITEm's have."""
+class RobertaConfig(TransformerConfig):
+    """Sizes of the encoder."""
 
     image_size: int = field(default=16, metadata={"help": "pictures are not looked at"})
 
