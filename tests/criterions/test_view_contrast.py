@@ -1,0 +1,110 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_item.criterions.view_contrast import MAX_SCALE, ViewContrast
+
+
+def parts(seed, rows=6, dim=5):
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(rows, dim, generator=generator) for _ in range(3))
+
+
+def log_softmax(scores):
+    return scores - np.log(np.exp(scores).sum())
+
+
+def by_hand(anchors, views, match, temperature):
+    """The definition, pair by pair in numpy; a part that is all zeros is absent."""
+    loss = right = 0.0
+    for anchor, view in zip(anchors, views):
+        a, v = anchor.double().numpy(), view.double().numpy()
+        has_anchor = [bool(match[i]) and a[i].any() for i in range(len(a))]
+        has_view = [v[i].any() for i in range(len(v))]
+        candidates = [i for i in range(len(v)) if has_view[i]]
+        anchored = [i for i in range(len(a)) if has_anchor[i]]
+        cosine = lambda x, y: x @ y / np.linalg.norm(x) / np.linalg.norm(y)  # noqa: E731
+        for i in range(len(a)):
+            if not (has_anchor[i] and has_view[i]):
+                continue
+            forward = np.array([cosine(a[i], v[j]) / temperature for j in candidates])
+            backward = np.array([cosine(a[j], v[i]) / temperature for j in anchored])
+            loss -= log_softmax(forward)[candidates.index(i)] / 6
+            loss -= log_softmax(backward)[anchored.index(i)] / 6
+            right += (candidates[int(forward.argmax())] == i) / 3
+    return loss, right
+
+
+@pytest.mark.parametrize("match", [[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 1, 0, 0, 0, 0]])
+@pytest.mark.parametrize("absent", [[], [2], [0, 3, 5]])
+def test_it_is_the_definition(match, absent):
+    anchors, views = parts(0), parts(1)
+    views[1][absent] = 0.0
+    views[2][[5 - row for row in absent]] = 0.0
+    match = torch.tensor(match)
+    loss, right = ViewContrast(0.5, learned=False)(anchors, views, match)
+    expected_loss, expected_right = by_hand(anchors, views, match, 0.5)
+    assert float(loss) == pytest.approx(expected_loss, rel=1e-5, abs=1e-6)
+    assert float(right) == pytest.approx(expected_right, abs=1e-5)
+
+
+def test_views_that_cannot_be_told_apart_cost_the_logarithm_of_their_number():
+    same = tuple(torch.ones(4, 5) for _ in range(3))
+    loss, _ = ViewContrast()(same, same, torch.ones(4, dtype=torch.long))
+    assert float(loss) == pytest.approx(4 * math.log(4), rel=1e-5)
+
+
+def test_views_that_are_orthogonal_cost_little():
+    views = tuple(torch.eye(4) for _ in range(3))
+    loss, right = ViewContrast(0.05)(views, views, torch.ones(4, dtype=torch.long))
+    assert float(loss) < 1e-3
+    assert float(right) == pytest.approx(4.0)
+
+
+def test_no_matched_product_is_no_loss_and_no_nan():
+    anchors = tuple(part.requires_grad_() for part in parts(0))
+    contrast = ViewContrast()
+    loss, right = contrast(anchors, parts(1), torch.zeros(6, dtype=torch.long))
+    loss.backward()
+    assert float(loss) == float(right) == 0.0
+    assert all(torch.isfinite(part.grad).all() for part in anchors)
+    assert torch.isfinite(contrast.log_scale.grad).all()
+
+
+def test_absent_parts_leave_no_nan_in_the_gradient():
+    anchors = tuple(part.requires_grad_() for part in parts(0))
+    views = parts(1)
+    for part in views:
+        part[:3] = 0.0
+        part.requires_grad_()
+    loss, _ = ViewContrast()(anchors, views, torch.ones(6, dtype=torch.long))
+    loss.backward()
+    assert all(torch.isfinite(part.grad).all() for part in (*anchors, *views))
+
+
+def test_a_mismatched_product_is_no_anchor_but_its_view_is_a_negative():
+    anchors, views = parts(0), parts(1)
+    match = torch.tensor([1, 1, 1, 1, 1, 0])
+    loss, _ = ViewContrast()(anchors, views, match)
+    other_anchors, other_views = parts(0), parts(1)
+    for part in other_anchors:
+        part[5] += 1.0
+    assert float(ViewContrast()(other_anchors, views, match)[0]) == pytest.approx(float(loss))
+    for part in other_views:
+        part[5] += 1.0
+    assert float(ViewContrast()(anchors, other_views, match)[0]) != pytest.approx(float(loss))
+
+
+def test_temperatures_are_learned_one_a_part_and_stay_within_bounds():
+    contrast = ViewContrast(0.1)
+    loss, _ = contrast(parts(0), parts(1), torch.ones(6, dtype=torch.long))
+    loss.backward()
+    assert len(set(contrast.log_scale.grad.tolist())) == 3
+    with torch.no_grad():
+        contrast.log_scale.fill_(50.0)
+    views = tuple(torch.eye(4) for _ in range(3))
+    loss, _ = contrast(views, views, torch.ones(4, dtype=torch.long))
+    assert float(loss) == pytest.approx(4 * math.log1p(3 * math.exp(-MAX_SCALE)), abs=1e-6)
+    assert not ViewContrast(learned=False).log_scale.requires_grad

@@ -1,0 +1,69 @@
+import torch
+from omegaconf import OmegaConf
+
+import fairseq_item
+
+fairseq_item.register()
+
+from fairseq_item.optim.fused_adamw import FusedAdamW, FusedAdamWConfig  # noqa: E402
+
+
+def parameters(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((4, 3), (5,))]
+
+
+def optimizer(own, **changes):
+    cfg = OmegaConf.structured(FusedAdamWConfig(lr=[1e-2], **changes))
+    return FusedAdamW(cfg, own)
+
+
+def step(own, opt, number):
+    """A step down the gradient of a loss that is another one each time."""
+    generator = torch.Generator().manual_seed(number)
+    loss = sum((p * torch.randn(p.shape, generator=generator)).sin().sum() for p in own)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+
+
+def assert_close(own, other):
+    for a, b in zip(own, other, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_it_is_torch_s_adamw_with_the_paper_s_settings():
+    own, other = parameters(), parameters()
+    ours = optimizer(own)
+    theirs = torch.optim.AdamW(other, lr=1e-2, betas=(0.9, 0.98), eps=1e-8, weight_decay=1e-4)
+    for number in range(5):
+        step(own, ours, number)
+        step(other, theirs, number)
+    assert_close(own, other)
+
+
+def test_settings_reach_it():
+    own, other = parameters(), parameters()
+    ours = optimizer(own, adamw_betas=(0.5, 0.9), adamw_eps=0.1, weight_decay=0.3)
+    theirs = torch.optim.AdamW(other, lr=1e-2, betas=(0.5, 0.9), eps=0.1, weight_decay=0.3)
+    for number in range(3):
+        step(own, ours, number)
+        step(other, theirs, number)
+    assert_close(own, other)
+
+
+def test_it_goes_on_from_its_state(tmp_path):
+    whole, first = parameters(), parameters()
+    uninterrupted, before = optimizer(whole), optimizer(first)
+    for number in range(6):
+        step(whole, uninterrupted, number)
+    for number in range(3):
+        step(first, before, number)
+    torch.save(before.state_dict(), tmp_path / "state.pt")
+    rest = [torch.nn.Parameter(p.detach().clone()) for p in first]
+    after = optimizer(rest)
+    after.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    for number in range(3, 6):
+        step(rest, after, number)
+    assert_close(rest, whole)
+    assert not torch.allclose(rest[0], first[0])
