@@ -197,9 +197,13 @@ class ItemModel(ProductModel):
         predictions = Predictions(itm, mlm, gmlm, mim, gmim, targets)
         if view_title is None:
             return predictions
-        parts = self._parts(title, encoded)
-        view_parts = self.embed(view_title, view_patches, view_has_picture)
-        return predictions._replace(parts=parts, view_parts=view_parts)
+        # The contrast is on the last layer also where embeddings are read from all layers: trained
+        # on their mean, search found a little less.
+        view = self.encode(view_title, view_patches, has_picture=view_has_picture)
+        return predictions._replace(
+            parts=self._parts(title, encoded.title, encoded.patches),
+            view_parts=self._parts(view_title, view.title, view.patches, view_has_picture),
+        )
 
     def embed(self, title, patches, has_picture=None):
         """The three embeddings of the paper, not normalised.
@@ -212,19 +216,19 @@ class ItemModel(ProductModel):
             and the mean over the patches. A part that a product lacks is all zeros.
         """
         encoded = self.encode(title, patches, has_picture=has_picture)
-        cls, words, picture = self._parts(title, encoded)
-        if has_picture is not None:
-            picture = picture * has_picture[:, None]
-        return cls, words, picture
+        return self._parts(title, encoded.title_mean, encoded.patches, has_picture)
 
     def features(self, title, patches, has_picture=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""
         return self.encode(title, patches, has_picture=has_picture).cls.float()
 
-    def _parts(self, title, encoded):
+    def _parts(self, title, title_states, patch_states, has_picture=None):
         """h([CLS]) and the means over pieces and patches; float32 (B, d) each."""
-        words = mean_of_pieces(encoded.title_mean, title, self.special)
-        return encoded.title_mean[:, 0], words, encoded.patches.float().mean(1)
+        picture = patch_states.float().mean(1)
+        if has_picture is not None:
+            picture = picture * has_picture[:, None]
+        words = mean_of_pieces(title_states, title, self.special)
+        return title_states[:, 0].float(), words, picture
 
 
 def _initialise(module):
