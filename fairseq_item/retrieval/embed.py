@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, SequentialSampler, Subset
 
 from fairseq_item.cli import arguments, progress, run
 from fairseq_item.data.concatenated import Concatenated, open_split, shard_names
-from fairseq_item.data.image_store import ImageStore
+from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.data.titles import read_dictionary
 from fairseq_item.data.token_store import TokenStore
@@ -47,6 +47,11 @@ def parser():
 def main(argv=None):
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
+    if args.batch_size < 1:
+        raise InputError(f"--batch-size is {args.batch_size}; it must be 1 or more")
+    splits = [split for split in args.split.split(",") if split]
+    if not splits:
+        raise InputError("--split names no split; give one such as test")
     from fairseq_item import ItemModel
 
     rank, world = _join_group()
@@ -56,7 +61,6 @@ def main(argv=None):
     if args.untrained:
         torch.manual_seed(args.seed)
         hub.model.reset_parameters()
-    splits = [split for split in args.split.split(",") if split]
     items, dataset = open_products(args.data, splits, hub)
     if not len(items):
         raise InputError(f"{args.data} has no products in {args.split}; embed another split")
@@ -78,19 +82,11 @@ def open_products(data, splits, hub):
         (Table of the items with the columns of the first split, ItemDataset).
 
     Raises:
-        InputError: a split is missing or damaged, or its titles are of another dictionary.
+        InputError: a split is missing or damaged, or was not made as the model's training data.
     """
-    path = Path(data) / "title" / "dict.txt"
-    if read_dictionary(path) != hub.tokenizer.ids:
-        raise InputError(
-            f"{path} is not the model's dictionary; put the bpe.model and dict.txt of the model's "
-            f"folder into {path.parent} and run preprocess/binarize_titles.py again"
-        )
-    tables = [
-        read_table(Path(data) / "items" / f"{name}.tsv", ["id"])
-        for split in splits
-        for name in shard_names(data, split)
-    ]
+    names = [name for split in splits for name in shard_names(data, split)]
+    _check_fit(Path(data), names, hub)
+    tables = [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
     columns = tables[0].fieldnames
     rows = [list(row) for table in tables for row in zip(*map(table.column, columns))]
     dataset = ItemDataset(
@@ -106,6 +102,23 @@ def open_products(data, splits, hub):
             "run preprocess/binarize_titles.py again"
         )
     return items, dataset
+
+
+def _check_fit(data, names, hub):
+    """Refuse titles whose numbers mean other pieces to the model, and pictures of another scale."""
+    path = data / "title" / "dict.txt"
+    if read_dictionary(path) != hub.tokenizer.ids:
+        raise InputError(
+            f"{path} is not the model's dictionary; put the bpe.model and dict.txt of the model's "
+            f"folder into {path.parent} and run preprocess/binarize_titles.py again"
+        )
+    for prefix in (data / "image" / name for name in names if hub.model.sees_pictures):
+        meta = read_meta(prefix)
+        if (meta.image_size, meta.fit) != (hub.stored_image_size, hub.fit):
+            raise InputError(
+                f"{prefix}.json says {meta.image_size} pixels and --fit {meta.fit}, the model's "
+                f"training data had {hub.stored_image_size} and {hub.fit}; pack the pictures so"
+            )
 
 
 def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
@@ -155,6 +168,10 @@ def _open_writer(args, hub, items, rank):
 def choose_device(name, rank=0):
     """The device that ``--device`` names; "auto" takes a GPU where there is one."""
     if name != "auto":
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError):
+            raise InputError(f"there is no device {name!r} here; try --device auto") from None
         return name
     if torch.cuda.is_available():
         return f"cuda:{rank % torch.cuda.device_count()}"
