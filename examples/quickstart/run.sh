@@ -83,11 +83,11 @@ fairseq-train "$data" --user-dir fairseq_item --task item_pretraining \
     --total-num-update "$updates" --max-update "$updates" --clip-norm 1.0 \
     --batch-size "$batch" --required-batch-size-multiple 1 --num-workers 1 \
     --save-dir "$model" --no-epoch-checkpoints --validate-interval 5 --save-interval 5 \
-    --log-format simple --log-interval 50 --log-file "$out/train.log" ${TRAIN_ARGS:-} \
-    > "$out/train.out" 2>&1 &
+    --log-format simple --log-interval 50 ${TRAIN_ARGS:-} \
+    > "$out/train.log" 2>&1 &
 training=$!
 show_progress "$training"
-wait "$training" || { tail -n 20 "$out/train.out" >&2; exit 1; }
+wait "$training" || { tail -n 20 "$out/train.log" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
 search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its three parts

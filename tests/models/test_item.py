@@ -136,6 +136,21 @@ def test_embeddings_are_the_means_of_their_places():
     assert torch.allclose(picture, encoded.patches.mean(1), atol=1e-6)
 
 
+def test_embeddings_from_all_layers_by_hand():
+    last, everywhere = model().eval(), model(embed_layers="all").eval()
+    everywhere.load_state_dict(last.state_dict())
+    title, patches = batch(rows=3)
+    cls, words, picture = everywhere.embed(title, patches)
+    sequence = last.embedding(title, patches)
+    present = torch.cat([title != 1, torch.ones(3, 4, dtype=torch.bool)], 1)
+    first = last.encoder.layers[0](sequence, present[:, None, None, :])
+    second = last.encoder.layers[1](first, present[:, None, None, :])
+    mean = (sequence + first + second) / 3
+    assert torch.allclose(cls, mean[:, 0], atol=1e-5)
+    assert torch.allclose(words[2], mean[2, 1:3].mean(0), atol=1e-5)
+    assert torch.equal(picture, last.embed(title, patches)[2])
+
+
 def test_a_missing_picture_is_not_looked_at():
     built = model().eval()
     title, patches = batch(rows=4)

@@ -1,0 +1,63 @@
+"""The quickstart from end to end in small, as a user runs it: demo catalogue and own catalogue."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FASHION = ROOT.parent / "shared" / "data" / "fashion-60x80"
+ROWS = {
+    *(f"{name}, {part}" for name in ("ITEm", "untrained") for part in
+      ("fused", "global", "title", "image")),
+    "TF-IDF on titles",
+}  # fmt: skip
+
+
+def quickstart(out, **settings):
+    venv = Path(sys.executable).parent.parent
+    environment = {**os.environ, "VENV": str(venv), "OUT": str(out), "UPDATES": "4", **settings}
+    done = subprocess.run(
+        [ROOT / "examples" / "quickstart" / "run.sh"],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_demo_catalogue(tmp_path):
+    printed = quickstart(tmp_path, PRODUCTS="60")
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert set(scores) == ROWS
+    assert all(0 <= row["MAP@10"] <= row["MAR@10"] <= 100 for row in scores.values())
+    assert all(name in printed for name in ROWS)
+    assert (tmp_path / "gallery.html").stat().st_size > 10_000
+    trained = {line.split("\t")[0] for line in (tmp_path / "splits" / "train.tsv").open()}
+    queries = {line.split("\t")[0] for line in (tmp_path / "splits" / "query.tsv").open()}
+    assert trained & queries == {"id"}
+
+
+@pytest.mark.skipif(not FASHION.exists(), reason="needs the real catalogue beside the checkout")
+def test_own_catalogue_goes_through_relistings(tmp_path):
+    lines = (FASHION / "products.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    catalog = tmp_path / "some.tsv"
+    catalog.write_text("".join(lines[:200]), encoding="utf-8")
+    quickstart(tmp_path / "out", CATALOG=str(catalog), IMAGES=str(FASHION / "images.tar"))
+    meta = json.loads((tmp_path / "out" / "queries" / "meta.json").read_text())
+    assert meta["protocol"] == "relistings"
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()).keys() == ROWS
+
+
+def test_catalogue_without_images_is_one_line(tmp_path):
+    environment = {**os.environ, "CATALOG": "x.tsv", "IMAGES": "", "OUT": str(tmp_path)}
+    environment["VENV"] = str(Path(sys.executable).parent.parent)
+    done = subprocess.run(
+        [ROOT / "examples" / "quickstart" / "run.sh"],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "IMAGES" in done.stderr
