@@ -195,7 +195,7 @@ def test_loading_runs_no_code(copied, tmp_path, saved_by):
         torch.save(content, checkpoint)
     else:
         checkpoint.write_bytes(pickle.dumps(content))
-    with pytest.raises(InputError, match="checkpoint_best.pt is no usable checkpoint"):
+    with pytest.raises(InputError, match="is no usable checkpoint"):
         fairseq_item.ItemModel.from_pretrained(tmp_path)
     assert not trace.exists()
 
