@@ -11,11 +11,16 @@ from fairseq_item.retrieval import search as search_command
 from fairseq_item.retrieval.embeddings import PARTS, Embeddings, EmbeddingWriter
 from fairseq_item.retrieval.fusion import DECIMALS, fused_search
 from fairseq_item.retrieval.hits import read_hits
-from fairseq_item.retrieval.index import build_index
 from fairseq_item.retrieval.item_index import ItemIndex
 from fairseq_item.retrieval.search import search
 
 DIM = 6
+PAPER = {"transform": "none", "calibrate": "none", "fusion": "max", "weights": (1, 1, 1)}
+
+
+def build_index(*args, **changes):
+    """The paper's index, but for what a test changes."""
+    return index_command.build_index(*args, **{**PAPER, **changes})
 
 
 def make(path, count, seed, prefix="i", absent=0.25, copies=1):
@@ -165,7 +170,7 @@ def test_nothing_in_common_is_no_answer(tmp_path):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
-    build_index([folders["items"].path], tmp_path / "x", transform="none", weights=(1, 2, 3))
+    build_index([folders["items"].path], tmp_path / "x", weights=(1, 2, 3))
     index = ItemIndex.load(tmp_path / "x")
     found = fused_search(index, folders["queries"].parts, 5, part=part)
     column = PARTS.index(part)
@@ -221,12 +226,17 @@ def test_approximate_factories_give_well_scored_answers(tmp_path, folders):
 def test_commands(tmp_path, folders, capsys):
     items, queries = str(folders["items"].path), str(folders["queries"].path)
     out, hits = str(tmp_path / "x"), tmp_path / "hits.tsv"
-    index_command.main([items, "--out", out, "--transform", "whiten", "--calibration", "tail"])
+    index_command.main([items, "--out", out])
     search_command.main([out, "--queries", queries, "-k", "3", "--out", str(hits)])
     assert "100 items indexed" in capsys.readouterr().out
     read = read_hits(hits)
     index = ItemIndex.load(out)
-    expected = brute_force(index, folders["queries"].parts, 3, "max", (1, 1, 1))
+    assert (index.meta["fusion"], index.meta["weights"]) == ("sum", [0.5, 1.0, 0.5])
+    assert {part: c.kind for part, c in index.calibrations.items()} == dict.fromkeys(
+        PARTS, "zscore"
+    )
+    assert {t.kind for t in index.transforms.values()} == {"whiten"}
+    expected = brute_force(index, folders["queries"].parts, 3, "sum", (0.5, 1, 0.5))
     for query, answers in zip(folders["queries"].ids, expected):
         assert [hit.item_id for hit in read.get(query, [])] == [f"i{i}" for i, _ in answers]
     search_command.main([out, "--queries", queries, "-k", "3"])
@@ -262,7 +272,7 @@ def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
 
 
 def test_direct_query(tmp_path, folders, capsys, monkeypatch):
-    build_index([folders["items"].path], tmp_path / "x", transform="none", calibrate="none")
+    build_index([folders["items"].path], tmp_path / "x")
     position = int(np.flatnonzero(folders["items"].parts["title"].any(axis=1))[3])
     asked = {}
 

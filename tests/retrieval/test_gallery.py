@@ -153,7 +153,7 @@ def test_index_tells_which_similarity_won(data_bin):
     writer = EmbeddingWriter(data_bin / "e", [{"id": f"i{i}"} for i in range(6)], 4)
     writer.write(0, rows, rows + 1, rows - 1)
     writer.finish()
-    build_index([data_bin / "e"], data_bin / "x", calibrate="zscore")
+    build_index([data_bin / "e"], data_bin / "x", fusion="max", weights=(1, 1, 1))
     index = ItemIndex.load(data_bin / "x")
     scores = [float(index.calibrations[p](s)) for p, s in zip(PARTS, (0.1, 0.2, 0.99))]
     won = PARTS[int(np.argmax(scores))]
