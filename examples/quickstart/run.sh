@@ -5,7 +5,7 @@
 #   OUT               where everything goes              (quickstart)
 #   PRODUCTS          products of the demo catalogue     (1500)
 #   VOCABULARY        BPE pieces                         (3000)
-#   UPDATES           updates of pre-training            (700)
+#   UPDATES           updates of pre-training            (500)
 #   BATCH             products an update                 (128)
 #   OBJECTIVES        options of the criterion and of how embeddings are read; the default adds
 #                     the contrast of two views to the paper's five objectives
@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 catalog=${CATALOG:-} images=${IMAGES:-} out=${OUT:-quickstart} venv=${VENV:-.venv}
-updates=${UPDATES:-700} batch=${BATCH:-128} products=${PRODUCTS:-1500}
+updates=${UPDATES:-500} batch=${BATCH:-128} products=${PRODUCTS:-1500}
 objectives=${OBJECTIVES---view-contrast-weight 1 --view-temperature 0.2 \
     --freeze-view-temperature --embed-layers all}
 export PATH="$(cd "$venv" && pwd)/bin:$PATH"
