@@ -49,6 +49,35 @@ def test_it_trains_where_the_package_is_not_installed(commands, data_bin, tmp_pa
     assert (tmp_path / "model" / "checkpoint_last.pt").exists()
 
 
+def test_the_recipe_runs(data_bin, tmp_path):
+    """examples/pretrain/run.sh, which calls the fairseq-train that is installed."""
+    if not (Path(sys.prefix) / "bin" / "fairseq-train").exists():
+        pytest.skip("fairseq-train is not in this environment's bin")
+    small = {
+        "DATA": data_bin, "SAVE": tmp_path / "model", "ARCH": "item_tiny", "GPUS": 0,
+        "BATCH": 68, "MICRO_BATCH": 34, "WORKERS": 0, "WARMUP": 1, "UPDATES": 2,
+        "VENV": sys.prefix,
+    }  # fmt: skip
+    options = ["--image-size", "32", "--patch-size", "8", "--log-interval", "1"]
+    done = subprocess.run(
+        [ROOT / "examples" / "pretrain" / "run.sh", *options],
+        env={**os.environ, **{key: str(value) for key, value in small.items()}},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert '"num_updates": "2"' in done.stdout
+    assert '"bsz": "68"' in done.stdout
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"checkpoint_best.pt", "checkpoint_last.pt", "dict.txt", "bpe.model"} <= names
+    wrong = {**os.environ, "VENV": sys.prefix, "BATCH": "100", "GPUS": "3"}
+    refused = subprocess.run(
+        [ROOT / "examples" / "pretrain" / "run.sh"], env=wrong, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: BATCH=100 is no multiple of MICRO_BATCH=64")
+
+
 def test_every_objective_is_logged_and_the_loss_is_their_weighted_sum(whole):
     lines = whole[1].lines("train_inner")
     assert [line["num_updates"] for line in lines] == [str(n) for n in range(1, 13)]
