@@ -20,6 +20,9 @@ objectives=${OBJECTIVES---view-contrast-weight 1 --view-temperature 0.2 \
     --freeze-view-temperature --view-single 0.67 --crop-min-scale 0.25 --embed-layers all}
 export PATH="$(cd "$venv" && pwd)/bin:$PATH"
 data=$out/data-bin model=$out/model
+# One core is left to the loader: threads that wait for one another on a busy core crawl.
+cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > 1 ? cores - 1 : 1))}
 
 step() { printf '\n== %s\n' "$*"; }
 
