@@ -32,7 +32,7 @@ show_progress() { # one line of the training log now and then, as long as proces
         sleep 5
         line=$(grep -s train_inner "$out/train.log" | tail -n 1 || true)
         if [ -n "$line" ] && [ $((++shown % 4)) = 1 ]; then
-            echo "$line" | grep -oE "num_updates=[0-9]+|(loss|itm|mlm|mim|view|itm_accuracy)=[0-9.]+" \
+            echo "$line" | grep -oE "\<(num_updates|loss|itm|mlm|mim|view|itm_accuracy)=[0-9.]+" \
                 | tr '\n' ' '
             echo
         fi
