@@ -13,15 +13,18 @@ from fairseq_item.retrieval.evaluate import summarise
 from fairseq_item.retrieval.hits import read_hits, read_truth
 from fairseq_item.retrieval.metrics import score_queries
 
+EQUAL = (1.0, 1.0, 1.0)
+# The first row is the paper's, the last the default of item-index.
 OPTIONS = [
-    ("none", "none", "max"),
-    ("none", "zscore", "max"),
-    ("center", "zscore", "max"),
-    ("whiten", "none", "max"),
-    ("whiten", "zscore", "max"),
-    ("whiten", "tail", "max"),
-    ("whiten", "neighbour", "max"),
-    ("whiten", "zscore", "sum"),
+    ("none", "none", "max", EQUAL),
+    ("none", "zscore", "max", EQUAL),
+    ("center", "zscore", "max", EQUAL),
+    ("whiten", "none", "max", EQUAL),
+    ("whiten", "zscore", "max", EQUAL),
+    ("whiten", "tail", "max", EQUAL),
+    ("whiten", "neighbour", "max", EQUAL),
+    ("whiten", "zscore", "sum", EQUAL),
+    ("whiten", "zscore", "sum", index.WEIGHTS),
 ]
 PARTS = ("fused", "global", "title", "image")
 
@@ -31,28 +34,35 @@ def main(argv=None):
     parser.add_argument("folder", help="what examples/quickstart/run.sh wrote")
     folder = Path(parser.parse_args(argv).folder)
     truth = read_truth(folder / "queries" / "truth.tsv")
+    columns = ("model", "transform", "calibration", "fusion", "weights")
+    scores = ("fused MAR@10", "fused MAP@10", "global", "title", "image")
     lines = [
-        "| model | transform | calibration | fusion | fused MAR@10 | fused MAP@10 | global | title "
-        "| image |",
-        "|---|---|---|---|---:|---:|---:|---:|---:|",
+        "| " + " | ".join((*columns, *scores)) + " |",
+        "|" + "---|" * len(columns) + "---:|" * len(scores),
     ]
     for model in ("trained", "untrained"):
         for options in OPTIONS:
-            scores = [score(folder, model, options, part, truth) for part in PARTS]
-            values = [scores[0]["MAR@10"], *(row["MAP@10"] for row in scores)]
-            cells = [model, *options, *(f"{value:.2f}" for value in values)]
+            found = [score(folder, model, options, part, truth) for part in PARTS]
+            values = [found[0]["MAR@10"], *(row["MAP@10"] for row in found)]
+            weights = " ".join(f"{weight:g}" for weight in options[-1])
+            cells = [model, *options[:-1], weights, *(f"{value:.2f}" for value in values)]
             lines.append("| " + " | ".join(cells) + " |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def score(folder, model, options, part, truth):
     """Scores of one similarity under one set of index options."""
-    transform, calibration, fusion = options
-    work = folder / "compare" / "-".join((model, *options))
+    transform, calibration, fusion, weights = options
+    work = folder / "compare" / "-".join((model, *map(str, options)))
     embeddings = folder / "embeddings" / model
     if not (work / "meta.json").exists():
         index.build_index(
-            [embeddings / "index"], work, transform=transform, calibrate=calibration, fusion=fusion
+            [embeddings / "index"],
+            work,
+            transform=transform,
+            calibrate=calibration,
+            fusion=fusion,
+            weights=weights,
         )
     hits = work / f"{part}.tsv"
     queries = ["--queries", str(embeddings / "query"), "--part", part]
