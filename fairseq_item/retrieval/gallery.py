@@ -54,7 +54,7 @@ def pick_queries(queries, how, count, seed=1, precision=None):
 
 
 def winner(hit, calibrations=None, weights=(1, 1, 1)):
-    """The part whose similarity made the score of a hit.
+    """The part whose similarity made the score of a hit; of a sum, the one that gave most.
 
     Args:
         hit: ``hits.Hit``.
@@ -77,8 +77,11 @@ def winner(hit, calibrations=None, weights=(1, 1, 1)):
             for i in present
             if weights[i]
         }
-    made = [i for i in scored if abs(scored[i] - hit.score) < 1e-4 * max(1, abs(hit.score))]
-    return PARTS[max(made, key=scored.get)] if made else ""
+    if not scored:
+        return ""
+    best = max(scored, key=scored.get)
+    made = abs(scored[best] - hit.score) < 1e-4 * max(1, abs(hit.score))
+    return PARTS[best] if made or calibrations is not None else ""
 
 
 class Gallery:
@@ -167,8 +170,6 @@ def _decide(index):
     meta = read_meta(index, "index")
     if meta.get("content") != "index":
         raise InputError(f"--index {index} is no index folder; name what item-index wrote")
-    if meta["fusion"] != "max":
-        return lambda hit: ""
     fitted = {part: calibration.from_json(meta["calibrations"][part]) for part in PARTS}
     return lambda hit: winner(hit, fitted, meta["weights"])
 

@@ -148,16 +148,18 @@ def test_winner_under_calibration():
     assert winner(hit._replace(score=1.0), fitted, (1, 1, 0)) == "global"
 
 
-def test_index_tells_which_similarity_won(data_bin):
+@pytest.mark.parametrize("fusion", ["max", "sum"])
+def test_index_tells_which_similarity_won(data_bin, fusion):
     rows = np.random.default_rng(0).normal(size=(6, 4))
     writer = EmbeddingWriter(data_bin / "e", [{"id": f"i{i}"} for i in range(6)], 4)
     writer.write(0, rows, rows + 1, rows - 1)
     writer.finish()
-    build_index([data_bin / "e"], data_bin / "x", fusion="max", weights=(1, 1, 1))
+    build_index([data_bin / "e"], data_bin / "x", fusion=fusion, weights=(1, 1, 1))
     index = ItemIndex.load(data_bin / "x")
     scores = [float(index.calibrations[p](s)) for p, s in zip(PARTS, (0.1, 0.2, 0.99))]
     won = PARTS[int(np.argmax(scores))]
-    write_hits(data_bin / "hits.tsv", {"q1": [Hit("i1", max(scores), (0.1, 0.2, 0.99))]})
+    score = max(scores) if fusion == "max" else sum(scores)
+    write_hits(data_bin / "hits.tsv", {"q1": [Hit("i1", score, (0.1, 0.2, 0.99))]})
     page = make(data_bin, "--index", data_bin / "x", truth=False)
     assert [a["data-won"] for a in Reader(page).with_class("card")] == [won]
 
