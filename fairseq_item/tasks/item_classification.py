@@ -47,10 +47,11 @@ class ItemClassificationTask(ProductTask):
         # Kept in the checkpoint, so that predictions have names.
         self.state.merge_state_dict({"categories": self.categories})
         self.sees_pictures = True
-        if cfg.finetune_from_model:
-            check_start(cfg.finetune_from_model, Path(cfg.data) / "title" / "dict.txt")
 
     def build_model(self, cfg, from_checkpoint=False):
+        start, own = self.cfg.finetune_from_model, Path(self.cfg.save_dir) / "checkpoint_last.pt"
+        if start and not from_checkpoint and not own.exists():
+            check_start(start, Path(self.cfg.data) / "title" / "dict.txt")
         model = super().build_model(cfg, from_checkpoint)
         model.become_classifier(len(self.categories), self.cfg.classifier_dropout)
         self.sees_pictures = model.sees_pictures

@@ -154,6 +154,19 @@ def test_every_trained_parameter_of_a_classifier_has_a_gradient(kind):
 
 
 @kinds
+def test_bfloat16_stays_close_and_parameters_stay_float32(kind):
+    exact, low = model(kind), model(kind, compute_dtype="bfloat16")
+    low.load_state_dict(exact.state_dict())
+    title, patches = batch()
+    with torch.inference_mode():
+        one, other = (built.eval().embed(title, patches)[0] for built in (exact, low))
+    assert other.dtype == torch.float32
+    assert not torch.equal(one, other)
+    assert F.cosine_similarity(one, other)[1:].min() > 0.99
+    assert {p.dtype for p in low.parameters()} == {torch.float32}
+
+
+@kinds
 def test_drawing_weights_anew_leaves_nothing_learnt(kind):
     built, fresh = model(kind, seed=1), model(kind, seed=2)
     with torch.no_grad():

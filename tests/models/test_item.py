@@ -81,9 +81,7 @@ def test_parameters_of_item_base_by_part():
     assert count(embedding.title_position) == 38 * d
     assert count(embedding.patch) == pixels * d + d
     assert count(embedding.patch_position) == m * d
-    assert count(embedding) == (
-        vocabulary * d + 38 * d + pixels * d + d + d + m * d + 2 * d + norm
-    )
+    assert count(embedding) == (vocabulary * d + 38 * d + pixels * d + d + d + m * d + 2 * d + norm)
     assert count(built.itm) == 2 * d + 2
     assert count(built.mlm) == linear + norm
     transform = (2 * d * d + d) + norm + linear + norm
