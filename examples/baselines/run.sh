@@ -11,6 +11,7 @@
 #   LR           peak learning rate                          (1e-4; clip 5e-4, resnet 0.1)
 #   MODEL_ARGS   further sizes, --compute-dtype bfloat16, ...
 #   TRAIN_ARGS   further options of fairseq-train, such as --cpu, --max-epoch 20
+#   PICK         checkpoint to embed with and to fine-tune: best (on valid) or last   (best)
 #   FINETUNE     settings of examples/finetune/run.sh for roberta and clip, as "LR=1e-4 EPOCHS=3"
 #   WORKERS      processes that read products                (4)
 #   VENV         environment with fairseq-item               (.venv)
@@ -18,7 +19,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 name=${1:-} data=${DATA:-quickstart/data-bin} size=${SIZE:-base} updates=${UPDATES:-100000}
-out=${OUT:-baselines/$name}
+out=${OUT:-baselines/$name} checkpoint=checkpoint_${PICK:-best}.pt
 export PATH="$(cd "${VENV:-.venv}" && pwd)/bin:$PATH"
 
 classify=(--task item_classification --criterion item_classification --patience 10
@@ -63,7 +64,7 @@ fairseq-train "$data" --user-dir fairseq_item "${settings[@]}" ${MODEL_ARGS:-} \
 
 for split in train valid test query; do
     [ -e "$data/items/$split.tsv" ] || continue
-    item-embed --checkpoint "$out/model" --data "$data" --split "$split" \
+    item-embed --checkpoint "$out/model/$checkpoint" --data "$data" --split "$split" \
         --out "$out/embeddings/$split"
 done
 
@@ -71,7 +72,7 @@ case $name in
 roberta | clip)
     # shellcheck disable=SC2086
     env LR= BATCH= WARMUP= ${FINETUNE:-} DATA="$data" OUT="$out/finetune" \
-        CHECKPOINT="$out/model/checkpoint_best.pt" ARCH="item_${name}_$size" \
+        CHECKPOINT="$out/model/$checkpoint" ARCH="item_${name}_$size" \
         examples/finetune/run.sh
     ;;
 *)
