@@ -177,8 +177,7 @@ def main(argv=None):
     if args.k < 1:
         raise InputError(f"-k is {args.k}; it must be 1 or more")
     hits = baseline(args.method, args.queries, args.index, args.k)
-    write_hits(args.out, hits)
-    count = sum(map(len, hits.values()))
+    count = write_hits(args.out, hits)
     sys.stdout.write(f"{count} hits of {len(hits)} queries written to {args.out}\n")
 
 

@@ -38,13 +38,14 @@ class Hit(NamedTuple):
 
 
 def write_hits(path, hits):
-    """Write ``hits``: query id -> list of ``Hit``, best first."""
+    """Write ``hits``: query id -> list of ``Hit``, best first; returns how many there were."""
     rows = [
         [query, str(rank), hit.item_id, number(hit.score), *map(number, hit.similarities)]
         for query, answers in hits.items()
         for rank, hit in enumerate(answers, start=1)
     ]
     write_table(path, Table(HITS_COLUMNS, rows))
+    return len(rows)
 
 
 def number(value):

@@ -172,8 +172,7 @@ def main(argv=None):
     if args.out is None:
         sys.stdout.write(table(index, hits))
         return
-    write_hits(args.out, hits)
-    count = sum(map(len, hits.values()))
+    count = write_hits(args.out, hits)
     sys.stdout.write(f"{count} hits of {len(hits)} queries written to {args.out}\n")
 
 
