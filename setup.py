@@ -42,6 +42,8 @@ setup(
         "dev": ["pytest>=8.0", "ruff>=0.8"],
         "plots": ["matplotlib>=3.9"],
         "tensorboard": ["tensorboard>=2.17"],
+        # What examples/benchmark runs beside ours.
+        "benchmark": ["transformers>=4.50", "sentence-transformers>=4.0", "webdataset>=0.2.100"],
     },
     entry_points={
         "console_scripts": [
