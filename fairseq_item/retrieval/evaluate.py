@@ -26,20 +26,21 @@ def summarise(scores, k, bootstrap=1000, seed=1):
         percent, to two decimals; ``queries``, ``unanswered``; 95% intervals of the first two.
     """
     result = {
-        f"MAR@{k}": _percent(scores.recall.mean()),
-        f"MAP@{k}": _percent(scores.precision.mean()),
-        "hit@1": _percent(scores.first.mean()),
+        f"MAR@{k}": percent(scores.recall.mean()),
+        f"MAP@{k}": percent(scores.precision.mean()),
+        "hit@1": percent(scores.first.mean()),
         "queries": len(scores.queries),
         "unanswered": scores.unanswered,
     }
     if bootstrap:
         for name, values in ((f"MAR@{k}", scores.recall), (f"MAP@{k}", scores.precision)):
             interval = bootstrap_interval(values, bootstrap, seed)
-            result[f"{name}_ci95"] = [_percent(end) for end in interval]
+            result[f"{name}_ci95"] = [percent(end) for end in interval]
     return result
 
 
-def _percent(fraction):
+def percent(fraction):
+    """A fraction in percent, to two decimals."""
     return round(100 * float(fraction), 2)
 
 
@@ -69,7 +70,7 @@ def per_query_table(scores, k):
     """Scores of each query, in percent, as a ``Table``."""
     columns = (scores.recall, scores.precision, scores.first)
     rows = [
-        [query, *(str(_percent(value)) for value in values)]
+        [query, *(str(percent(value)) for value in values)]
         for query, *values in zip(scores.queries, *columns)
     ]
     return Table(["query_id", f"recall@{k}", f"AP@{k}", "hit@1"], rows)

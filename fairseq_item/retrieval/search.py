@@ -18,7 +18,7 @@ from fairseq_item.retrieval.hits import Hit, number, write_hits
 from fairseq_item.retrieval.index import FUSIONS, check_digests
 from fairseq_item.retrieval.item_index import ItemIndex
 
-__all__ = ["fused_search", "main", "search"]
+__all__ = ["fused_search", "main", "open_queries", "search"]
 
 logger = logging.getLogger(__name__)
 QUERIES_A_TIME = 256
@@ -56,6 +56,34 @@ def search(index, parts, query_ids, k, exclude_self=False, **settings):
                 if row >= 0
             ]
     return hits
+
+
+def open_queries(index, index_path, path):
+    """Open the embeddings of queries.
+
+    Args:
+        index: ``ItemIndex`` that they are for.
+        index_path: where it lies.
+        path: folder of the queries.
+
+    Returns:
+        ``Embeddings``.
+
+    Raises:
+        InputError: the folder is not whole, or another model made it.
+    """
+    queries = Embeddings.load(path)
+    check_digests(index.meta, queries.meta, (index_path, path))
+    _check_dim(index, index_path, queries.dim)
+    return queries
+
+
+def _check_dim(index, index_path, dim):
+    if dim != index.meta["dim"]:
+        raise InputError(
+            f"the queries have {dim} dimensions, {index_path} has {index.meta['dim']}; "
+            "embed both with one checkpoint"
+        )
 
 
 def embed_query(checkpoint, title=None, image=None, digest=None):
@@ -100,8 +128,7 @@ def table(index, hits):
 def _query(args, index):
     """Embeddings and ids of what is asked for."""
     if args.queries is not None:
-        queries = Embeddings.load(args.queries)
-        check_digests(index.meta, queries.meta, (args.index, args.queries))
+        queries = open_queries(index, args.index, args.queries)
         return {part: queries.rows(part) for part in PARTS}, queries.ids
     if index.meta.get("untrained"):
         raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
@@ -111,9 +138,10 @@ def _query(args, index):
             f"checkpoint {checkpoint!r} is not there; give the one that made {args.index} "
             "as --checkpoint"
         )
-    return embed_query(checkpoint, args.title, args.image, index.meta.get("checkpoint_digest")), [
-        "query"
-    ]
+    digest = index.meta.get("checkpoint_digest")
+    parts = embed_query(checkpoint, args.title, args.image, digest)
+    _check_dim(index, args.index, parts["global"].shape[1])
+    return parts, ["query"]
 
 
 def _settings(args):
@@ -160,12 +188,6 @@ def main(argv=None):
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
     parts, query_ids = _query(args, index)
-    dim = parts["global"].shape[1]
-    if dim != index.meta["dim"]:
-        raise InputError(
-            f"the queries have {dim} dimensions, {args.index} has {index.meta['dim']}; "
-            "embed both with one checkpoint"
-        )
     hits = search(
         index, parts, query_ids, args.k, exclude_self=args.exclude_self, **_settings(args)
     )
