@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from fairseq.data import Dictionary
-from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
+from fairseq.models import (
+    ARCH_MODEL_NAME_REGISTRY,
+    ARCH_MODEL_REGISTRY,
+    MODEL_DATACLASS_REGISTRY,
+    MODEL_REGISTRY,
+)
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
@@ -250,4 +255,6 @@ def _build(cfg, dictionary, checkpoint):
     kind = ARCH_MODEL_REGISTRY.get(name) or MODEL_REGISTRY.get(name)
     if kind is None or not hasattr(kind, "embed"):
         raise InputError(f"{checkpoint} holds a model {name!r}, which this plugin does not know")
-    return kind.build_model(cfg, _Vocabulary(dictionary))
+    # A checkpoint from before an option existed has that option's default.
+    defaults = MODEL_DATACLASS_REGISTRY[ARCH_MODEL_NAME_REGISTRY.get(name, name)]()
+    return kind.build_model(OmegaConf.merge(defaults, cfg), _Vocabulary(dictionary))

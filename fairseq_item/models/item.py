@@ -28,6 +28,12 @@ class ItemModelConfig(TransformerConfig):
             "of all layers and the input, which keeps more of the words themselves"
         },
     )
+    without_pictures: bool = field(
+        default=False,
+        metadata={
+            "help": "never look at pictures: an ablation; without titles: --max-title-length 0"
+        },
+    )
 
 
 class Encoded(NamedTuple):
@@ -63,6 +69,7 @@ class ItemModel(ProductModel):
 
     def __init__(self, cfg, vocabulary, padding, cls, sep):
         super().__init__(cfg)
+        self.sees_pictures = not cfg.without_pictures
         dim = cfg.encoder_embed_dim
         patch_dim = cfg.patch_size**2 * 3
         self.special = (padding, cls, sep)
@@ -141,6 +148,7 @@ class ItemModel(ProductModel):
         Returns:
             :class:`Encoded`.
         """
+        has_picture = self._seen(has_picture, title)
         with self.autocast(title.device):
             sequence = self.embedding(title, patches, hidden_patches)
             present = (title != self.special[0])[:, : title.size(1)]
@@ -222,8 +230,15 @@ class ItemModel(ProductModel):
         """h([CLS]), float32 (B, d): what a classifier reads."""
         return self.encode(title, patches, has_picture=has_picture).cls.float()
 
+    def _seen(self, has_picture, title):
+        """``has_picture``, but none has where the model never looks at pictures."""
+        if self.cfg.without_pictures:
+            return title.new_zeros(len(title), dtype=torch.bool)
+        return has_picture
+
     def _parts(self, title, title_states, patch_states, has_picture=None):
         """h([CLS]) and the means over pieces and patches; float32 (B, d) each."""
+        has_picture = self._seen(has_picture, title)
         picture = patch_states.float().mean(1)
         if has_picture is not None:
             picture = picture * has_picture[:, None]

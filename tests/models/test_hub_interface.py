@@ -238,3 +238,16 @@ def test_other_people_s_checkpoints(copied, tmp_path, content, message):
     torch.save(content, tmp_path / "checkpoint_best.pt")
     with pytest.raises(InputError, match=message):
         fairseq_item.ItemModel.from_pretrained(tmp_path)
+
+
+def test_a_checkpoint_from_before_an_option_has_its_default(copied, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(copied, folder)
+    path = folder / "checkpoint_best.pt"
+    state = torch.load(path, weights_only=True)
+    del state["cfg"]["model"]["embed_layers"]
+    torch.save(state, path)
+    titles = ["red shoe"]
+    load = fairseq_item.ItemModel.from_pretrained
+    old, new = (load(str(f)).encode(titles=titles) for f in (folder, copied))
+    assert all(np.array_equal(*parts) for parts in zip(old, new))

@@ -163,6 +163,18 @@ def test_a_missing_picture_is_not_looked_at():
     assert not torch.equal(built.embed(title, patches)[0][1], first[0][1])
 
 
+def test_without_pictures_no_picture_matters():
+    title, patches = batch()
+    blind = model(without_pictures=True).eval()
+    first, other = (blind.embed(title, p) for p in (patches, 255 - patches))
+    assert not blind.sees_pictures
+    assert torch.equal(first[0], other[0])
+    assert torch.equal(first[1], other[1])
+    assert not first[2].any()
+    seeing = model().eval()
+    assert not torch.equal(seeing.embed(title, patches)[0], seeing.embed(title, 255 - patches)[0])
+
+
 def forward_inputs(rows=4):
     title, patches = batch(rows)
     masked_title = (title.flatten() > 3).nonzero().flatten()[::2]
