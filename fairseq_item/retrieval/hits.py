@@ -8,6 +8,7 @@ a line per true match.
 import math
 from typing import NamedTuple
 
+from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
 from fairseq_item.retrieval.tables import Table, read_table, write_table
 
@@ -38,14 +39,24 @@ class Hit(NamedTuple):
 
 
 def write_hits(path, hits):
-    """Write ``hits``: query id -> list of ``Hit``, best first; returns how many there were."""
-    rows = [
-        [query, str(rank), hit.item_id, number(hit.score), *map(number, hit.similarities)]
-        for query, answers in hits.items()
-        for rank, hit in enumerate(answers, start=1)
-    ]
-    write_table(path, Table(HITS_COLUMNS, rows))
-    return len(rows)
+    """Write hits, those of a query as they come.
+
+    Args:
+        path: the file.
+        hits: query id -> list of ``Hit``, best first; a dict, or an iterable of such pairs.
+
+    Returns:
+        int: how many hits there were.
+    """
+    count = 0
+    with TsvWriter(path, HITS_COLUMNS) as writer:
+        for query, answers in hits.items() if hasattr(hits, "items") else hits:
+            count += len(answers)
+            for rank, hit in enumerate(answers, start=1):
+                scores = map(number, (hit.score, *hit.similarities))
+                row = (query, str(rank), hit.item_id, *scores)
+                writer.write(dict(zip(HITS_COLUMNS, row)))
+    return count
 
 
 def number(value):

@@ -1,5 +1,7 @@
 """Tab-separated tables: a header, no quoting, UTF-8."""
 
+from itertools import chain
+
 from fairseq_item.data.text import clean_field
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
@@ -8,6 +10,9 @@ from fairseq_item.files import atomic_path
 class Table:
     """Rows of strings under named columns; ``table[i]`` is row ``i`` as a dict.
 
+    A table that was read keeps its lines and takes them apart when it is asked: a million rows as
+    lists of strings would take seconds and most of a gigabyte.
+
     Args:
         fieldnames: names of the columns.
         rows: list of lists of str, each as long as ``fieldnames``.
@@ -15,7 +20,19 @@ class Table:
 
     def __init__(self, fieldnames, rows):
         self.fieldnames = list(fieldnames)
-        self.rows = rows
+        self._lines, self._rows = None, rows
+
+    @classmethod
+    def of_lines(cls, fieldnames, lines):
+        """A table of ``lines``: strings with a tab between two values, as many as there are names.
+
+        Args:
+            fieldnames: names of the columns.
+            lines: list of str.
+        """
+        table = cls(fieldnames, None)
+        table._lines = lines
+        return table
 
     @classmethod
     def of(cls, items):
@@ -26,18 +43,43 @@ class Table:
         fieldnames = list(items[0]) if items else ["id", "title", "image"]
         return cls(fieldnames, [[item.get(name, "") for name in fieldnames] for item in items])
 
+    @classmethod
+    def joined(cls, tables):
+        """The rows of several tables, one after the other, under the columns of all of them."""
+        fieldnames = list(dict.fromkeys(name for table in tables for name in table.fieldnames))
+        if all(t._rows is None and t.fieldnames == fieldnames for t in tables):
+            return cls.of_lines(fieldnames, [line for table in tables for line in table._lines])
+        columns = [[v for table in tables for v in table.column(name)] for name in fieldnames]
+        return cls(fieldnames, [list(row) for row in zip(*columns)])
+
+    @property
+    def rows(self):
+        """All rows, list of lists of str: the table's own, to be changed where need be."""
+        if self._rows is None:
+            self._rows, self._lines = [line.split("\t") for line in self._lines], None
+        return self._rows
+
     def __len__(self):
-        return len(self.rows)
+        return len(self._lines if self._rows is None else self._rows)
 
     def __getitem__(self, i):
-        return dict(zip(self.fieldnames, self.rows[i]))
+        return dict(zip(self.fieldnames, self._row(i)))
+
+    def __iter__(self):
+        """Yield each row as a list of str."""
+        return (self._row(i) for i in range(len(self)))
 
     def column(self, name):
         """All values of a column; empty strings where there is no such column."""
         if name not in self.fieldnames:
-            return [""] * len(self.rows)
+            return [""] * len(self)
         position = self.fieldnames.index(name)
-        return [row[position] for row in self.rows]
+        if self._rows is None:
+            return [line.split("\t", position + 1)[position] for line in self._lines]
+        return [row[position] for row in self._rows]
+
+    def _row(self, i):
+        return self._lines[i].split("\t") if self._rows is None else self._rows[i]
 
 
 def read_table(path, required=(), only=False):
@@ -71,20 +113,21 @@ def read_table(path, required=(), only=False):
     unknown = [name for name in fieldnames if name not in required]
     if only and unknown:
         raise InputError(f"{path} row 1 has unknown columns {', '.join(unknown)}; remove them")
-    rows = [line.split("\t") for line in lines[1:]]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(fieldnames):
+    del lines[0]
+    tabs = len(fieldnames) - 1
+    for number, line in enumerate(lines, start=2):
+        if line.count("\t") != tabs:
             raise InputError(
-                f"{path} row {number} has {len(row)} values where the header has "
+                f"{path} row {number} has {line.count(chr(9)) + 1} values where the header has "
                 f"{len(fieldnames)}; mend that row"
             )
-    return Table(fieldnames, rows)
+    return Table.of_lines(fieldnames, lines)
 
 
 def write_table(path, table):
     """Write a ``Table`` as TSV; values are cleaned of tabs and line ends."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
-        for row in (table.fieldnames, *table.rows):
+        for row in chain([table.fieldnames], table):
             out.write("\t".join(clean_field(str(value)) for value in row) + "\n")
 
 
@@ -95,6 +138,8 @@ def unique_ids(table, path):
         InputError: an id is empty or occurs twice.
     """
     ids = table.column("id")
+    if len(set(ids)) == len(ids) and all(ids):
+        return ids
     seen = {}
     for row, name in enumerate(ids, start=2):
         if not name:
