@@ -10,36 +10,36 @@ of 0 leaves the part out. Cosines are rounded to ``DECIMALS`` places, as they ar
 the order depends neither on the machine's arithmetic nor on how the work was cut into blocks.
 Equal scores are ranked by storage order.
 
-**Why three lists are enough for the maximum.** Let L_p hold the first k items under the order
-(s_p descending, storage order) among the items that have part p. Take an item i in none of the
-lists. Its score is attained at some part p that the query and i both have, w_p c_p(s_p(i)). Since i
-has part p and is not in L_p, k items j stand before it there: s_p(j) > s_p(i), or s_p(j) = s_p(i)
-and j stored earlier. As c_p is strictly increasing, w_p c_p(s_p(j)) >= w_p c_p(s_p(i)), and the
-score of j, a maximum over what may be more parts, is no lower: j stands before i in the fused order
-too. So k items stand before i, and the first k lie within the union of the three lists. Absent
-parts do no harm: i is only ever compared within a part that it has, and an item missing from that
-list for lack of the part is in none of the k places that the argument counts.
+**Exact search** ("--factory Flat") needs no list and no index beside the stored vectors. Under the
+maximum, an item is among the first k only if its score reaches that of k others, and a maximum
+reaches a floor only where one of its parts does: an item in none of the parts' lists of cosines
+that reach the floor cannot be among the first k, and the union of these lists holds them all. Under
+the sum with affine calibrations the score is itself an inner product. ``screens`` has both in
+detail, ``exhaustive`` how candidates are narrowed down; they are scored exactly at the end.
 
-Where a list ends amid equal similarities, faiss may have kept any of them. Lists are therefore made
-somewhat longer than k, and a query whose list ends within rounding of its k-th place is searched
-exhaustively. So is every query under ``sum``, which no short lists can answer exactly. With a faiss
-factory other than "Flat" lists are approximate, and both fusions re-score their union.
+**Approximate search** (any other factory) takes each part's nearest items from faiss, lists
+somewhat longer than k, and scores their union exactly. With exact lists that would be the exact
+answer under the maximum: of an item in none of the three lists, k others are at least as similar in
+whichever part gives its score. It is not under the sum, for which the lists are longer.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_item.retrieval import products
 from fairseq_item.retrieval.calibration import Uncalibrated
 from fairseq_item.retrieval.embeddings import PARTS
+from fairseq_item.retrieval.exhaustive import exhaustive
 from fairseq_item.retrieval.index import check_weights
+from fairseq_item.retrieval.pairs import Pairs, rank
 
 DECIMALS = 7
-# More than float32 arithmetic and the rounding to DECIMALS can move a cosine.
-SLACK = 3e-6
 SPARE = 16
 PAIRS_A_TIME = 4096
-ROWS_A_TIME = 8192
+# Queries worked on at a time, and answers.
+QUERIES_A_TIME = 512
+ANSWERS_A_TIME = 1 << 20
 
 
 @dataclass
@@ -98,7 +98,17 @@ class Fuser:
         return np.where(absent, -np.inf, fused)
 
 
-def fused_search(index, queries, k, fusion=None, weights=None, part=None, exclude=None, block=256):
+def fused_search(
+    index,
+    queries,
+    k,
+    fusion=None,
+    weights=None,
+    part=None,
+    exclude=None,
+    block=None,
+    expected=None,
+):
     """The k items of highest fused score for each query; see the module's docstring.
 
     Args:
@@ -110,6 +120,8 @@ def fused_search(index, queries, k, fusion=None, weights=None, part=None, exclud
         part: rank by the plain cosine of this part alone, whatever the other settings say.
         exclude: (q,) storage positions not to be returned, -1 for none.
         block: queries worked on at a time. Memory is in proportion to it, not to q times n.
+        expected: how many queries there will be over all calls, q if not given: for many it pays
+            to prepare.
 
     Returns:
         Results: fewer than k answers where fewer items share a part with the query.
@@ -127,53 +139,28 @@ def fused_search(index, queries, k, fusion=None, weights=None, part=None, exclud
         np.full((count, width), -np.inf),
         np.full((count, width, len(PARTS)), np.nan),
     )
+    values = sum(index.vectors[p].shape[1] for _, p in fuser.active())
+    product = products.choose(expected or count, len(index), values)
+    block = block or min(QUERIES_A_TIME, max(1, ANSWERS_A_TIME // width))
     for start in range(0, count, block):
         some = slice(start, start + block)
-        search = _Block(index, fuser, {p: queries[p][some] for p in PARTS}, width, exclude[some])
-        found = search.exhaustive() if search.needs_all() else search.by_lists()
-        found.fill(results, start)
+        search = Block(index, fuser, {p: queries[p][some] for p in PARTS}, width, exclude[some])
+        found = exhaustive(search, product) if index.exact else search.by_lists()
+        query, place = found.query + start, rank(found.query)
+        results.rows[query, place] = found.row
+        results.scores[query, place] = found.score
+        results.similarities[query, place] = found.similarities
     return results
 
 
-@dataclass
-class _Pairs:
-    """Scored pairs of a query of the block and an item."""
+class Block:
+    """A block of queries, and what there is to know about them.
 
-    query: np.ndarray
-    row: np.ndarray
-    score: np.ndarray
-    similarities: np.ndarray
-
-    def best(self, width):
-        """The first ``width`` of each query, ordered by query and rank."""
-        order = np.lexsort((self.row, -self.score, self.query))
-        kept = order[_rank(self.query[order]) < width]
-        return self.take(kept[self.score[kept] > -np.inf])
-
-    def take(self, which):
-        return _Pairs(
-            self.query[which], self.row[which], self.score[which], self.similarities[which]
-        )
-
-    def join(self, other):
-        fields = ("query", "row", "score", "similarities")
-        return _Pairs(*(np.concatenate([getattr(self, f), getattr(other, f)]) for f in fields))
-
-    def fill(self, results, start):
-        query, rank = self.query + start, _rank(self.query)
-        results.rows[query, rank] = self.row
-        results.scores[query, rank] = self.score
-        results.similarities[query, rank] = self.similarities
-
-
-def _rank(groups):
-    """Position of each element within its run of equal values; ``groups`` is ascending."""
-    first = np.searchsorted(groups, groups, side="left")
-    return np.arange(len(groups)) - first
-
-
-class _Block:
-    """The search for a block of queries."""
+    Attributes:
+        queries: part -> (q, d) float32, transformed.
+        present: part -> (q,) bool.
+        count: q.
+    """
 
     def __init__(self, index, fuser, queries, width, exclude):
         self.index, self.fuser, self.width, self.exclude = index, fuser, width, exclude
@@ -181,74 +168,29 @@ class _Block:
         self.present = {part: self.queries[part].any(axis=1) for part in PARTS}
         self.count = len(exclude)
 
-    def needs_all(self):
-        return self.index.exact and self.fuser.kind == "sum" and len(self.fuser.active()) > 1
-
     def by_lists(self):
-        """Re-score the union of the parts' own lists."""
+        """Score the union of the parts' own lists."""
         need = self.width + 1  # one of them may be excluded
         depth = need + SPARE if self.fuser.kind == "max" else max(10 * need, 100)
         query, row = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        unsure = np.zeros(self.count, bool)
         for _, part in self.fuser.active():
             asking = np.flatnonzero(self.present[part])
-            cosines, rows = self.index.nearest(part, self.queries[part][asking], depth)
-            if self.index.exact and depth < self.index.listed(part):
-                unsure[asking] |= cosines[:, need - 1] - cosines[:, -1] <= 2 * SLACK
+            rows = self.index.nearest(part, self.queries[part][asking], depth)
             query.append(np.repeat(asking, rows.shape[1]))
             row.append(rows.ravel())
         query, row = np.concatenate(query), np.concatenate(row)
-        kept = (row >= 0) & ~unsure[query]
-        pairs = np.unique(query[kept] * len(self.index) + row[kept])
-        found = self.score(*np.divmod(pairs, len(self.index))).best(self.width)
-        if unsure.any():
-            found = found.join(self.exhaustive(np.flatnonzero(unsure)))
-            found = found.best(self.width)
-        return found
-
-    def exhaustive(self, asking=None):
-        """Compare with every item, a stretch of the index at a time, keeping the best so far.
-
-        Float32 products say which items may be among the best; those are then scored exactly.
-        """
-        asking = np.arange(self.count) if asking is None else asking
-        best = self.score(asking[:0], asking[:0])
-        floor = np.full(self.count, -np.inf)
-        for start in range(0, len(self.index), ROWS_A_TIME):
-            cosines = self._products(asking, start)
-            at_most = self._fused(cosines, SLACK, asking, start)
-            if not np.isfinite(floor[asking]).all() and at_most.shape[1] >= self.width:
-                at_least = self._fused(cosines, -SLACK, asking, start)
-                kth = at_least.shape[1] - self.width
-                at_least.partition(kth, axis=1)
-                floor[asking] = np.maximum(floor[asking], at_least[:, kth])
-            hopeful = (at_most >= floor[asking, None]) & (at_most > -np.inf)
-            query, row = np.nonzero(hopeful)
-            best = best.join(self.score(asking[query], row + start)).best(self.width)
-            full = _rank(best.query) == self.width - 1
-            floor[best.query[full]] = best.score[full]
-        return best
-
-    def _products(self, asking, start):
-        cosines = {}
-        for column, part in self.fuser.active():
-            rows = slice(start, start + ROWS_A_TIME)
-            items = np.asarray(self.index.vectors[part][rows], np.float32)
-            products = self.queries[part][asking] @ items.T
-            products[~self.present[part][asking]] = np.nan
-            products[:, ~self.index.present[rows, column]] = np.nan
-            cosines[part] = products
-        return cosines
-
-    def _fused(self, cosines, slack, asking, start):
-        fused = self.fuser({part: values + slack for part, values in cosines.items()})
-        inside = self.exclude[asking] - start
-        which = np.flatnonzero((inside >= 0) & (inside < fused.shape[1]))
-        fused[which, inside[which]] = -np.inf
-        return fused
+        pairs = np.unique(query[row >= 0] * len(self.index) + row[row >= 0])
+        return self.score(*np.divmod(pairs, len(self.index))).best(self.width)
 
     def score(self, query, row):
-        """Exact cosines and scores of pairs, in float64."""
+        """Exact cosines and scores of pairs, in float64.
+
+        Args:
+            query, row: (m,) int64.
+
+        Returns:
+            Pairs.
+        """
         similarities = np.full((len(query), len(PARTS)), np.nan)
         for column, part in enumerate(PARTS):
             both = self.present[part][query] & self.index.present[row, column]
@@ -261,4 +203,4 @@ class _Block:
         similarities = similarities.round(DECIMALS)
         score = self.fuser({part: similarities[:, c] for c, part in enumerate(PARTS)})
         score[self.exclude[query] == row] = -np.inf
-        return _Pairs(query, row, score, similarities)
+        return Pairs(query, row, score, similarities)

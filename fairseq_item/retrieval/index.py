@@ -11,15 +11,15 @@ from fairseq_item.errors import InputError
 from fairseq_item.retrieval import calibration, transforms
 from fairseq_item.retrieval.embeddings import (
     BLOCK,
-    DTYPES,
     FORMAT,
     PARTS,
     Embeddings,
     part_path,
     write_meta,
 )
-from fairseq_item.retrieval.item_index import faiss_path, import_faiss, transform_path
+from fairseq_item.retrieval.item_index import EXACT, faiss_path, import_faiss, transform_path
 from fairseq_item.retrieval.tables import Table, unique_ids, write_table
+from fairseq_item.retrieval.vectors import DTYPES, Vectors, release
 
 logger = logging.getLogger(__name__)
 FUSIONS = ("max", "sum")
@@ -33,7 +33,7 @@ MAX_TRAIN = 1 << 20
 def build_index(
     folders,
     out,
-    factory="Flat",
+    factory=EXACT,
     transform="whiten",
     whiten_dim=0,
     whiten_shrinkage=0.01,
@@ -48,12 +48,13 @@ def build_index(
     Args:
         folders: folders of embeddings of the same model, indexed one after the other.
         out: folder to write.
-        factory: faiss factory string of each of the three indexes; "Flat" is exact.
+        factory: faiss factory string of each of the three indexes; "Flat" is exact, and is not
+            faiss's: the stored vectors are searched.
         transform: "none", "center" or "whiten", fitted on these embeddings part by part.
         whiten_dim, whiten_shrinkage: see ``transforms.Whiten.fit``.
         calibrate: "none", "zscore", "tail" or "neighbour".
         fusion, weights: what searches do unless told otherwise.
-        dtype: of the stored vectors.
+        dtype: of the stored vectors: "float32", "float16" or "int8".
         seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
 
     Returns:
@@ -77,7 +78,7 @@ def build_index(
     for column, part in enumerate(progress(PARTS, "indexing", unit="part")):
         fitted = transforms.fit_transform(
             transform,
-            (rows for source in sources for _, rows in source.blocks(part)),
+            (rows for _, rows in _blocks(sources, part)),
             sources[0].dim,
             whiten_dim,
             whiten_shrinkage,
@@ -90,7 +91,9 @@ def build_index(
         sample = calibration.sample_similarities(vectors, rows, seed)
         calibrations[part] = calibration.KINDS[calibrate].fit(sample).to_json()
         dims[part] = vectors.shape[1]
-        _write_faiss(factory, vectors, rows, faiss_path(out, part), seed)
+        faiss_path(out, part).unlink(missing_ok=True)
+        if factory != EXACT and len(rows):
+            _write_faiss(factory, vectors, rows, faiss_path(out, part), seed)
     np.save(out / "present.npy", present)
     write_table(out / "items.tsv", items)
     meta = {
@@ -146,24 +149,28 @@ def _check_same_model(sources):
 
 
 def _concatenated_items(sources):
-    fieldnames = list(dict.fromkeys(name for s in sources for name in s.items.fieldnames))
-    columns = [[v for s in sources for v in s.items.column(name)] for name in fieldnames]
-    items = Table(fieldnames, [list(row) for row in zip(*columns)])
+    items = Table.joined([source.items for source in sources])
     if not len(items):
         raise InputError(f"{sources[0].path} has no items; there is nothing to index")
     unique_ids(items, " + ".join(f"{source.path}/items.tsv" for source in sources))
     return items
 
 
-def _write_vectors(sources, part, transform, path, dtype):
-    count = sum(map(len, sources))
-    dim = transform(np.zeros((1, sources[0].dim), np.float32)).shape[1]
-    vectors = np.lib.format.open_memmap(path, "w+", dtype, (count, dim))
+def _blocks(sources, part):
+    """``(position in the index, rows)`` over all of a part, letting go of what was read."""
     offset = 0
     for source in sources:
         for start, rows in source.blocks(part):
-            vectors[offset + start : offset + start + len(rows)] = transform(rows)
+            yield offset + start, rows
+            release(source.parts[part])
         offset += len(source)
+
+
+def _write_vectors(sources, part, transform, path, dtype):
+    dim = transform(np.zeros((1, sources[0].dim), np.float32)).shape[1]
+    vectors = Vectors.create(path, dtype, (sum(map(len, sources)), dim))
+    for start, rows in _blocks(sources, part):
+        vectors.write(start, transform(rows))
     vectors.flush()
     return vectors
 
@@ -184,9 +191,6 @@ def _new_faiss(factory, dim):
 def _write_faiss(factory, vectors, rows, path, seed):
     """Train and fill a faiss index with the rows of ``vectors`` that are not absent."""
     faiss = import_faiss()
-    path.unlink(missing_ok=True)
-    if not len(rows):
-        return
     index = _new_faiss(factory, vectors.shape[1])
     try:
         if not index.is_trained:
@@ -194,10 +198,10 @@ def _write_faiss(factory, vectors, rows, path, seed):
             chosen = rows
             if len(rows) > MAX_TRAIN:
                 chosen = np.sort(rng.choice(rows, MAX_TRAIN, replace=False))
-            index.train(np.asarray(vectors[chosen], np.float32))
+            index.train(vectors[chosen])
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
-            index.add_with_ids(np.ascontiguousarray(vectors[block], np.float32), block)
+            index.add_with_ids(vectors[block], block)
     except RuntimeError as error:
         raise InputError(
             f"--factory {factory} for {len(rows)} items of {vectors.shape[1]} dimensions: "
@@ -215,7 +219,7 @@ def parser():
     p = arguments(__doc__)
     p.add_argument("embeddings", nargs="+", metavar="DIR", help="folders that item-embed wrote")
     p.add_argument("--out", required=True, metavar="INDEX", help="index folder to write")
-    p.add_argument("--factory", default="Flat", help="faiss factory string; Flat is exact")
+    p.add_argument("--factory", default=EXACT, help="faiss factory string; Flat is exact")
     p.add_argument(
         "--transform",
         choices=list(transforms.KINDS),

@@ -1,23 +1,29 @@
 """An index folder: what a search needs of the indexed items, opened without reading it all.
 
-``global.npy``, ``title.npy``, ``image.npy``   transformed embeddings, for the exact re-score
+``global.npy``, ``title.npy``, ``image.npy``   transformed embeddings, see ``vectors``
 ``present.npy``                                (n, 3) bool: which parts an item has
-``{part}.faiss``                               faiss index of the items that have the part
+``{part}.faiss``                               faiss index of the items that have the part; none for
+                                               --factory Flat, where the vectors are all it takes
 ``{part}.transform.npz``                       applied to queries as it was to the items
 ``items.tsv``, ``meta.json``                   meta.json is written last
 """
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.retrieval import calibration
-from fairseq_item.retrieval.embeddings import PARTS, open_array, part_path, read_meta
+from fairseq_item.retrieval.embeddings import PARTS, part_path, read_meta
 from fairseq_item.retrieval.tables import Table, read_table, unique_ids
 from fairseq_item.retrieval.transforms import load_transform
+from fairseq_item.retrieval.vectors import Vectors
+
+# The factory that searches the stored vectors themselves.
+EXACT = "Flat"
 
 
 def faiss_path(folder, part):
@@ -33,10 +39,10 @@ class ItemIndex:
     """Everything a search needs.
 
     Attributes:
-        vectors: part -> (n, d) array or memory map, transformed and L2-normalised.
+        vectors: part -> ``Vectors`` (n, d), transformed and L2-normalised.
         present: (n, 3) bool, columns in the order of ``PARTS``.
         faiss: part -> faiss index over inner products whose ids are storage positions; without
-            an entry for a part that no item has.
+            an entry for a part that no item has, and empty where the search is exact.
         transforms: part -> transform.
         calibrations: part -> calibration.
         items: ``Table`` of the n items.
@@ -65,15 +71,17 @@ class ItemIndex:
         unique_ids(items, Path(path) / "items.tsv")
         present = _load_present(path, len(items))
         vectors = {
-            part: open_array(part_path(path, part), (len(items), meta["dims"][part]))
+            part: Vectors.open(part_path(path, part), (len(items), meta["dims"][part]))
             for part in PARTS
         }
+        # Folders of exact indexes once held faiss files, too: they are left alone.
+        listed = [] if meta["factory"] == EXACT else list(enumerate(PARTS))
         return cls(
             vectors=vectors,
             present=present,
             faiss={
                 part: _load_faiss(faiss_path(path, part), int(present[:, column].sum()))
-                for column, part in enumerate(PARTS)
+                for column, part in listed
                 if present[:, column].any()
             },
             transforms={part: load_transform(transform_path(path, part)) for part in PARTS},
@@ -89,19 +97,16 @@ class ItemIndex:
 
     @property
     def exact(self):
-        """Whether the lists that faiss gives are exact."""
-        return self.meta["factory"] == "Flat"
+        """Whether searches compare with every item, rather than with those that faiss lists."""
+        return self.meta["factory"] == EXACT
 
-    @property
+    @cached_property
     def ids(self):
+        """List of n strings."""
         return self.items.column("id")
 
-    def listed(self, part):
-        """How many items have the part."""
-        return int(self.faiss[part].ntotal) if part in self.faiss else 0
-
     def nearest(self, part, rows, depth):
-        """The nearest items within one part.
+        """What faiss takes for the nearest items within one part.
 
         Args:
             part: "global", "title" or "image".
@@ -109,12 +114,12 @@ class ItemIndex:
             depth: length of the lists.
 
         Returns:
-            cosines (q, depth) descending and storage positions (q, depth), -1 where faiss found
-            fewer; both of width 0 where no item has the part.
+            storage positions (q, depth), the nearest first, -1 where faiss found fewer; of width 0
+            where no item has the part.
         """
         if part not in self.faiss:
-            return np.zeros((len(rows), 0), np.float32), np.zeros((len(rows), 0), np.int64)
-        return self.faiss[part].search(np.ascontiguousarray(rows, np.float32), depth)
+            return np.zeros((len(rows), 0), np.int64)
+        return self.faiss[part].search(np.ascontiguousarray(rows, np.float32), depth)[1]
 
     def set_nprobe(self, nprobe):
         """How many lists of an inverted file are visited.
@@ -123,14 +128,16 @@ class ItemIndex:
             InputError: the index has no inverted lists.
         """
         faiss = import_faiss()
-        for part, index in self.faiss.items():
-            try:
+        try:
+            if self.exact:
+                raise RuntimeError
+            for index in self.faiss.values():
                 faiss.ParameterSpace().set_index_parameter(index, "nprobe", nprobe)
-            except RuntimeError:
-                raise InputError(
-                    f"--nprobe needs an inverted file (--factory IVF...), the {part} index was "
-                    f"built with --factory {self.meta['factory']}"
-                ) from None
+        except RuntimeError:
+            raise InputError(
+                "--nprobe needs an inverted file (--factory IVF...), the index was built with "
+                f"--factory {self.meta['factory']}"
+            ) from None
 
 
 def import_faiss():

@@ -21,7 +21,7 @@ from fairseq_item.retrieval.item_index import ItemIndex
 __all__ = ["fused_search", "main", "open_queries", "search"]
 
 logger = logging.getLogger(__name__)
-QUERIES_A_TIME = 256
+QUERIES_A_TIME = 512
 
 
 def search(index, parts, query_ids, k, exclude_self=False, **settings):
@@ -38,24 +38,41 @@ def search(index, parts, query_ids, k, exclude_self=False, **settings):
     Returns:
         dict: query id -> list of ``Hit``, best first.
     """
+
+    def rows(start, stop):
+        return {part: parts[part][start:stop] for part in PARTS}
+
+    return dict(answers(index, rows, query_ids, k, exclude_self, **settings))
+
+
+def answers(index, rows, query_ids, k, exclude_self=False, **settings):
+    """Answer queries as they are read: memory grows neither with their number nor with the hits.
+
+    Args:
+        index, query_ids, k, exclude_self, settings: as in :func:`search`.
+        rows: function of a first and a last position -> part -> (b, d) embeddings.
+
+    Yields:
+        (query id, list of ``Hit``, best first).
+    """
     ids = index.ids
     position = {name: row for row, name in enumerate(ids)} if exclude_self else {}
     exclude = np.array([position.get(name, -1) for name in query_ids], np.int64)
-    hits = {}
+    settings.setdefault("expected", len(query_ids))
     blocks = range(0, len(query_ids), QUERIES_A_TIME)
     for start in progress(blocks, "searching", unit=f"x {QUERIES_A_TIME} queries"):
-        some = slice(start, start + QUERIES_A_TIME)
-        found = fused_search(
-            index, {p: parts[p][some] for p in PARTS}, k, exclude=exclude[some], **settings
-        )
-        answers = zip(query_ids[some], found.rows, found.scores, found.similarities)
-        for query, rows, scores, similarities in answers:
-            hits[query] = [
-                Hit(ids[row], float(score), tuple(map(float, cosines)))
-                for row, score, cosines in zip(rows, scores, similarities)
-                if row >= 0
-            ]
-    return hits
+        stop = min(start + QUERIES_A_TIME, len(query_ids))
+        found = fused_search(index, rows(start, stop), k, exclude=exclude[start:stop], **settings)
+        results = zip(query_ids[start:stop], found.rows, found.scores, found.similarities)
+        for query, rows_, scores, similarities in results:
+            yield (
+                query,
+                [
+                    Hit(ids[row], float(score), tuple(map(float, cosines)))
+                    for row, score, cosines in zip(rows_, scores, similarities)
+                    if row >= 0
+                ],
+            )
 
 
 def open_queries(index, index_path, path):
@@ -114,10 +131,13 @@ def embed_query(checkpoint, title=None, image=None, digest=None):
 
 def table(index, hits):
     """Hits as lines of text for people: rank, scores, id and title."""
-    titles = dict(zip(index.ids, index.items.column("title")))
+    shown = {hit.item_id for answered in hits.values() for hit in answered}
+    titles = {
+        name: index.items[row]["title"] for row, name in enumerate(index.ids) if name in shown
+    }
     lines = [f"{'rank':>4} {'score':>9} {'global':>7} {'title':>7} {'image':>7}  item"]
-    for answers in hits.values():
-        for rank, hit in enumerate(answers, start=1):
+    for answered in hits.values():
+        for rank, hit in enumerate(answered, start=1):
             cosines = " ".join(f"{number(value)[:7] or '-':>7}" for value in hit.similarities)
             title = titles[hit.item_id]
             title = title if len(title) <= 80 else title[:79] + "…"
@@ -126,10 +146,10 @@ def table(index, hits):
 
 
 def _query(args, index):
-    """Embeddings and ids of what is asked for."""
+    """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
     if args.queries is not None:
         queries = open_queries(index, args.index, args.queries)
-        return {part: queries.rows(part) for part in PARTS}, queries.ids
+        return lambda *some: {part: queries.rows(part, *some) for part in PARTS}, queries.ids
     if index.meta.get("untrained"):
         raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
     checkpoint = args.checkpoint or index.meta.get("checkpoint")
@@ -141,7 +161,7 @@ def _query(args, index):
     digest = index.meta.get("checkpoint_digest")
     parts = embed_query(checkpoint, args.title, args.image, digest)
     _check_dim(index, args.index, parts["global"].shape[1])
-    return parts, ["query"]
+    return lambda *some: parts, ["query"]
 
 
 def _settings(args):
@@ -187,15 +207,13 @@ def main(argv=None):
     index = ItemIndex.load(args.index)
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
-    parts, query_ids = _query(args, index)
-    hits = search(
-        index, parts, query_ids, args.k, exclude_self=args.exclude_self, **_settings(args)
-    )
+    rows, query_ids = _query(args, index)
+    found = answers(index, rows, query_ids, args.k, args.exclude_self, **_settings(args))
     if args.out is None:
-        sys.stdout.write(table(index, hits))
+        sys.stdout.write(table(index, dict(found)))
         return
-    count = write_hits(args.out, hits)
-    sys.stdout.write(f"{count} hits of {len(hits)} queries written to {args.out}\n")
+    count = write_hits(args.out, found)
+    sys.stdout.write(f"{count} hits of {len(query_ids)} queries written to {args.out}\n")
 
 
 def cli():

@@ -12,6 +12,7 @@ from fairseq_item.retrieval.embeddings import PARTS, Embeddings, EmbeddingWriter
 from fairseq_item.retrieval.fusion import DECIMALS, fused_search
 from fairseq_item.retrieval.hits import read_hits
 from fairseq_item.retrieval.item_index import ItemIndex
+from fairseq_item.retrieval.products import BFloat16, Float32
 from fairseq_item.retrieval.search import search
 
 DIM = 6
@@ -96,7 +97,7 @@ def test_equal_to_brute_force(tmp_path, folders, calibrate, kind, items):
 
 @pytest.mark.parametrize("kind", ["max", "sum"])
 def test_many_stretches_of_the_index(tmp_path, folders, kind, monkeypatch):
-    monkeypatch.setattr("fairseq_item.retrieval.fusion.ROWS_A_TIME", 16)
+    monkeypatch.setattr("fairseq_item.retrieval.exhaustive.ROWS_A_TIME", 16)
     monkeypatch.setattr("fairseq_item.retrieval.fusion.PAIRS_A_TIME", 10)
     build_index([folders["copies"].path], tmp_path / "x", transform="whiten", calibrate="zscore")
     index = ItemIndex.load(tmp_path / "x")
@@ -106,28 +107,65 @@ def test_many_stretches_of_the_index(tmp_path, folders, kind, monkeypatch):
         assert_same(found, brute_force(index, queries, k, kind, (1, 1, 1)))
 
 
-@pytest.mark.parametrize("k", [1, 9, 20])
-def test_lists_may_keep_any_of_equal_items(tmp_path, k, monkeypatch):
+@pytest.mark.parametrize(("products", "most"), [(Float32, 1 << 20), (BFloat16, 8)])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_many_equal_items(tmp_path, kind, products, most, monkeypatch):
+    """More of them than answers, in many stretches: whether or not there is room to hold them."""
+    monkeypatch.setattr("fairseq_item.retrieval.exhaustive.ROWS_A_TIME", 16)
+    monkeypatch.setattr("fairseq_item.retrieval.exhaustive.MOST_PAIRS", most)
+    monkeypatch.setattr("fairseq_item.retrieval.products.choose", lambda *work: products)
     items = make(tmp_path / "e", 90, seed=5, copies=30)
     build_index([items.path], tmp_path / "x", calibrate="tail")
     index = ItemIndex.load(tmp_path / "x")
-
-    def latest_first(self, part, rows, depth):
-        """What faiss may answer, too: of equal items those stored last."""
-        present = np.flatnonzero(self.present[:, PARTS.index(part)])[::-1]
-        cosines = rows @ self.vectors[part][present].T
-        order = np.argsort(-cosines.round(5), axis=1, kind="stable")[:, :depth]
-        return np.take_along_axis(cosines, order, 1), present[order]
-
-    monkeypatch.setattr(ItemIndex, "nearest", latest_first)
     titles = items.rows("title")
     copies = [int((titles @ row > 0.999).sum()) for row in titles if row.any()]
-    # As many answers as there are copies of the query itself, which is not to be answered.
-    for weights, count in [((1, 1, 1), k), ((0, 1, 0), k), ((0, 1, 0), copies[k])]:
-        for exclude in (np.full(90, -1), np.arange(90)):
-            found = fused_search(index, items.parts, count, weights=weights, exclude=exclude)
-            expected = brute_force(index, items.parts, count, "max", weights, exclude)
-            assert_same(found, expected)
+    # As many answers as there are copies of the query itself, which is not to be answered, too.
+    for weights, k in [((1, 1, 1), 9), ((0, 1, 0), 1), ((0, 1, 0), copies[9])]:
+        for exclude in (np.full(15, -1), np.arange(15)):
+            queries = {part: rows[:15] for part, rows in items.parts.items()}
+            found = fused_search(index, queries, k, kind, weights, exclude=exclude)
+            assert_same(found, brute_force(index, queries, k, kind, weights, exclude))
+
+
+@pytest.mark.parametrize("calibrate", ["none", "zscore", "tail"])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_rough_products_give_the_same_answers(tmp_path, kind, calibrate, monkeypatch):
+    """In a narrow cone, where bfloat16 cannot tell one cosine from the next."""
+    rng = np.random.default_rng(4)
+    rows = [rng.normal(size=(300, DIM)) * 0.05 + 1 for _ in PARTS]
+    rows[2][rng.random(300) < 0.3] = 0
+    writer = EmbeddingWriter(tmp_path / "e", [{"id": f"i{i}"} for i in range(300)], DIM)
+    writer.write(0, *rows)
+    writer.finish()
+    build_index([tmp_path / "e"], tmp_path / "x", calibrate=calibrate, fusion=kind)
+    index, items = ItemIndex.load(tmp_path / "x"), Embeddings.load(tmp_path / "e")
+    queries = {part: items.rows(part, 0, 15) for part in PARTS}
+    monkeypatch.setattr("fairseq_item.retrieval.exhaustive.ROWS_A_TIME", 32)
+    expected = brute_force(index, queries, 2, kind, (1, 1, 1))
+    for products in (Float32, BFloat16):
+        monkeypatch.setattr("fairseq_item.retrieval.products.choose", lambda *work, p=products: p)
+        assert_same(fused_search(index, queries, 2), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_exact_with_respect_to_what_is_stored(tmp_path, folders, dtype, kind):
+    build_index([folders["items"].path], tmp_path / "x", dtype=dtype, fusion=kind)
+    index = ItemIndex.load(tmp_path / "x")
+    queries = folders["queries"].parts
+    assert_same(fused_search(index, queries, 7), brute_force(index, queries, 7, kind, (1, 1, 1)))
+
+
+def test_exact_index_holds_its_vectors_once(tmp_path, folders):
+    build_index([folders["items"].path], tmp_path / "x", factory="IVF4,Flat")
+    assert len(list((tmp_path / "x").glob("*.faiss"))) == 3
+    build_index([folders["items"].path], tmp_path / "x")  # over an index of another kind
+    names = {path.name for path in (tmp_path / "x").iterdir()}
+    parts = {f"{part}.{end}" for part in PARTS for end in ("npy", "transform.npz")}
+    assert names == parts | {"items.tsv", "meta.json", "present.npy"}
+    # Folders written when exact search took faiss lists hold these, too: they do no harm.
+    (tmp_path / "x" / "title.faiss").write_bytes(b"as it was")
+    assert len(ItemIndex.load(tmp_path / "x")) == 100
 
 
 @pytest.mark.parametrize("kind", ["max", "sum"])
