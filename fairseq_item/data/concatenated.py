@@ -12,8 +12,8 @@ class Concatenated:
     """Items of several stores, one store after another.
 
     Args:
-        stores: objects with ``len`` and ``[i]``; ``picture(i)`` and ``sizes`` are passed through
-            where the stores have them.
+        stores: objects with ``len`` and ``[i]``; ``picture(i)``, ``rows(i, top, bottom)``,
+            ``side(i)``, ``firsts()`` and ``sizes`` are passed through where the stores have them.
     """
 
     def __init__(self, stores):
@@ -34,6 +34,17 @@ class Concatenated:
     def picture(self, i):
         store, offset = self._locate(i)
         return store.picture(offset)
+
+    def rows(self, i, top, bottom):
+        store, offset = self._locate(i)
+        return store.rows(offset, top, bottom)
+
+    def side(self, i):
+        store, offset = self._locate(i)
+        return store.side(offset)
+
+    def firsts(self):
+        return np.concatenate([store.firsts() for store in self.stores])
 
     @property
     def sizes(self):

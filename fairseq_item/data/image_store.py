@@ -157,17 +157,39 @@ class ImageStore:
             return self.raw(i).reshape(-1, self.meta.patch_size**2 * self.meta.channels)
         return patchify(self.picture(i), self.meta.patch_size)
 
+    def side(self, i):
+        """Height and width of picture ``i`` in pixels."""
+        return self.meta.image_size
+
     def picture(self, i):
         """Picture ``i``: uint8 of shape (image_size, image_size, 3).
 
         Raises:
             InputError: the item is damaged.
         """
+        return self.rows(i, 0, self.meta.image_size)
+
+    def rows(self, i, top, bottom):
+        """Rows ``top`` to ``bottom`` of picture ``i``: uint8 (bottom - top, image_size, 3).
+
+        With codec "patches" no other rows are read, but for those of the same patches.
+
+        Raises:
+            InputError: the item is damaged.
+        """
+        if self.meta.codec == "jpeg":
+            return self._decode(i)[top:bottom]
+        size, p, channels = self.meta.image_size, self.meta.patch_size, self.meta.channels
+        first, last = top // p, -(-bottom // p)
+        row = p * size * channels  # bytes of a row of patches
+        patches = self._index.read(i, first * row, last * row).reshape(-1, p * p * channels)
+        pixels = unpatchify(patches, p, ((last - first) * p, size))
+        return pixels[top - first * p : bottom - first * p]
+
+    def _decode(self, i):
         size = self.meta.image_size
-        if self.meta.codec == "patches":
-            return unpatchify(self.patches(i), self.meta.patch_size, size)
         try:
-            pixels = np.asarray(Image.open(BytesIO(self.raw(i)), formats=["JPEG"]))
+            pixels = np.asarray(Image.open(BytesIO(self._index.read(i)), formats=["JPEG"]))
         except OSError as error:
             raise InputError(f"{bin_path(self.prefix)}: item {i} is damaged ({error})") from None
         if pixels.shape != (size, size, self.meta.channels):

@@ -1,61 +1,24 @@
 """Products as a fairseq dataset: masked, mismatched and augmented from (seed, epoch, index)."""
 
-from dataclasses import dataclass
-from typing import Tuple
-
 import numpy as np
 import torch
 from fairseq.data import FairseqDataset
 
-from fairseq_item.data.augment import center_crop, random_resized_crop
+from fairseq_item.data.augment import stored_center_crop, stored_random_crop
+from fairseq_item.data.collate import (
+    PictureRoom,
+    Samples,
+    collate_titles,
+    flat_places,
+    place_weights,
+    stack_pictures,
+)
 from fairseq_item.data.masking import mask_patches, mask_title
 from fairseq_item.data.patches import patchify
+from fairseq_item.data.settings import Augmentation, Corruption, Geometry, Views
 from fairseq_item.data.views import second_title, word_starts
 
-
-@dataclass(frozen=True)
-class Geometry:
-    """How much of a product the model sees."""
-
-    image_size: int = 224
-    patch_size: int = 16
-    max_title_length: int = 36
-
-    @property
-    def patches(self):
-        return (self.image_size // self.patch_size) ** 2
-
-
-@dataclass(frozen=True)
-class Corruption:
-    """What pre-training hides or exchanges; the defaults are the paper's."""
-
-    title_mask_prob: float = 0.15
-    patch_mask_prob: float = 0.15
-    mismatch_prob: float = 0.5
-    masked_losses_on: str = "all"
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random resized crop and flip of the stored picture."""
-
-    crop_scale: Tuple[float, float] = (0.6, 1.0)
-    flip_prob: float = 0.5
-
-
-@dataclass(frozen=True)
-class Views:
-    """The second view of a product: its title with words dropped and shuffled, a picture of it.
-
-    Attributes:
-        word_drop_prob: share of words left out.
-        single_prob: share of views that have only the title or only the picture, half of each, so
-            that neither embedding can lean on the other modality.
-    """
-
-    word_drop_prob: float = 0.35
-    single_prob: float = 0.5
+__all__ = ["Augmentation", "Corruption", "Geometry", "ItemDataset", "Views"]
 
 
 class ItemDataset(FairseqDataset):
@@ -63,7 +26,8 @@ class ItemDataset(FairseqDataset):
 
     Args:
         titles: store of piece ids that end with [SEP]: ``len``, ``[i]``, ``sizes``.
-        images: store of pictures: ``len``, ``picture(i)`` as uint8 (height, width, 3).
+        images: store of square pictures: ``len``, ``side(i)`` in pixels, ``rows(i, top, bottom)``
+            as uint8 (bottom - top, side, 3).
         dictionary: fairseq ``Dictionary`` with ``<mask>``.
         geometry: sizes the model expects.
         corruption: masks and mismatches, or None for plain products (embedding, classification).
@@ -126,33 +90,49 @@ class ItemDataset(FairseqDataset):
                 return title, False
         return own, True
 
-    def _patches(self, index, rng):
-        picture, size = self.images.picture(index), self.geometry.image_size
-        if self.augmentation is None:
-            picture = center_crop(picture, size)
+    def _patches(self, index, rng, out):
+        """Write the picture of a product to ``out``, uint8 (m, p*p*3), and return it."""
+        size, augmentation = self.geometry.image_size, self.augmentation
+        if augmentation is None:
+            picture = stored_center_crop(self.images, index, size)
         else:
-            scale, flip = self.augmentation.crop_scale, self.augmentation.flip_prob
-            picture = random_resized_crop(picture, size, rng, scale, flip)
-        return torch.from_numpy(np.ascontiguousarray(patchify(picture, self.geometry.patch_size)))
+            scale, flip = augmentation.crop_scale, augmentation.flip_prob
+            picture = stored_random_crop(self.images, index, size, rng, scale, flip)
+        patchify(picture, self.geometry.patch_size, out.numpy())
+        return out
 
     def __getitem__(self, index):
-        index = int(index)
+        return self.sample(int(index), self._room(1), 0)
+
+    def __getitems__(self, indices):
+        """The samples of a batch, a list; torch's loader asks for them so, all at once."""
+        room = self._room(len(indices))
+        samples = [self.sample(int(index), room, row) for row, index in enumerate(indices)]
+        return Samples(samples, room)
+
+    def _room(self, count):
+        return PictureRoom(count, (self.geometry.patches, 3 * self.geometry.patch_size**2))
+
+    def sample(self, index, room, row):
+        """A product, its pictures written to place ``row`` of ``room``."""
         rng = self._rng(index)
-        sample = {"id": index, "title": self._title(index), "patches": self._patches(index, rng)}
+        patches = self._patches(index, rng, room.place("patches", row))
+        sample = {"id": index, "title": self._title(index), "patches": patches}
         if self.views is not None:
-            sample.update(self._second_view(index, sample["title"], rng))
+            out = room.place("view_patches", row)
+            sample.update(self._second_view(index, sample["title"], rng, out))
         if self.corruption is not None:
             self._corrupt(sample, rng)
         return sample
 
-    def _second_view(self, index, title, rng):
+    def _second_view(self, index, title, rng, out):
         lacks = rng.random() / max(self.views.single_prob, 1e-9)
         has_picture = not lacks < 0.5
         if has_picture and lacks < 1.0:
             title = title[:0]
         return {
             "view_title": second_title(title, self.word_starts, rng, self.views.word_drop_prob),
-            "view_patches": self._patches(index, rng),
+            "view_patches": self._patches(index, rng, out),
             "view_has_picture": has_picture,
         }
 
@@ -195,13 +175,13 @@ class ItemDataset(FairseqDataset):
             "ntokens": sum(len(s["title"]) for s in samples),
             "net_input": {
                 "title": title,
-                "patches": torch.stack([s["patches"] for s in samples]),
+                "patches": stack_pictures(samples, "patches"),
             },
         }
         if "view_title" in samples[0]:
             batch["net_input"].update(
                 view_title=self._collate_titles([s["view_title"] for s in samples]),
-                view_patches=torch.stack([s["view_patches"] for s in samples]),
+                view_patches=stack_pictures(samples, "view_patches"),
                 view_has_picture=torch.tensor([s["view_has_picture"] for s in samples]),
             )
         if "match" in samples[0]:
@@ -209,32 +189,23 @@ class ItemDataset(FairseqDataset):
         return batch
 
     def _collate_titles(self, titles):
-        """[CLS] pieces [SEP] of each title, padded to the longest: int64 (B, T)."""
-        rows = np.full((len(titles), max(map(len, titles)) + 2), self.pad, np.int64)
-        for row, pieces in zip(rows, titles):
-            row[0], row[1 : len(pieces) + 1], row[len(pieces) + 1] = self.cls, pieces, self.sep
-        return torch.from_numpy(rows)
+        return collate_titles(titles, self.cls, self.sep, self.pad)
 
     def _collate_targets(self, batch, samples, width):
-        def flat(key, stride, shift):
-            places = [s[key] + (row * stride + shift) for row, s in enumerate(samples)]
-            return torch.from_numpy(np.concatenate(places))
+        def column(key):
+            return [sample[key] for sample in samples]
 
-        def weights(key):
-            lists = [np.full(len(s[key]), s["counted"] / max(1, len(s[key]))) for s in samples]
-            return torch.from_numpy(np.concatenate(lists).astype(np.float32))
-
-        patches = self.geometry.patches
+        patches, counted = self.geometry.patches, column("counted")
         batch["net_input"].update(
-            masked_title=flat("title_places", width, 1),
-            masked_patches=flat("patch_places", patches, 0),
-            hidden_patches=flat("hidden_patches", patches, 0),
+            masked_title=flat_places(column("title_places"), width, 1),
+            masked_patches=flat_places(column("patch_places"), patches, 0),
+            hidden_patches=flat_places(column("hidden_patches"), patches, 0),
         )
         batch.update(
-            match=torch.tensor([int(s["match"]) for s in samples]),
-            title_targets=torch.from_numpy(np.concatenate([s["title_targets"] for s in samples])),
-            title_weights=weights("title_places"),
-            patch_weights=weights("patch_places"),
+            match=torch.tensor([int(match) for match in column("match")]),
+            title_targets=torch.from_numpy(np.concatenate(column("title_targets"))),
+            title_weights=place_weights(column("title_places"), counted),
+            patch_weights=place_weights(column("patch_places"), counted),
         )
 
     def num_tokens(self, index):

@@ -16,8 +16,11 @@ class BlankPictures:
     def __len__(self):
         return self.count
 
-    def picture(self, i):
-        return np.zeros((1, 1, 3), np.uint8)
+    def side(self, i):
+        return 1
+
+    def rows(self, i, top, bottom):
+        return np.zeros((bottom - top, 1, 3), np.uint8)
 
 
 class MaskedTitleDataset(ItemDataset):
@@ -32,8 +35,7 @@ class MaskedTitleDataset(ItemDataset):
         super().__init__(titles, BlankPictures(len(titles)), dictionary, geometry, **kwargs)
         self.mask_prob = mask_prob
 
-    def __getitem__(self, index):
-        index = int(index)
+    def sample(self, index, room, row):
         title = self._title(index)
         masked, places = mask_title(title, self._rng(index), self.mask, *self.vocab, self.mask_prob)
         target = np.full(len(title), self.pad, np.int64)

@@ -42,10 +42,17 @@ def idx_path(prefix):
     return Path(f"{prefix}.idx")
 
 
+def _mapped(path, dtype):
+    """A file as a plain array: slicing a ``numpy.memmap`` takes several times as long."""
+    return np.memmap(path, mode="r", dtype=dtype).view(np.ndarray)
+
+
 class MMapIndex:
     """Read-only view of ``prefix.bin`` and ``prefix.idx``; opening costs the same for any size.
 
     ``index[i]`` is a 1-D array of item ``i``, a view of the map: copy it before writing to it.
+    What was looked at stays mapped and counts as this process's memory until the system wants it
+    back; large items are better fetched by :meth:`read`, which leaves nothing behind.
 
     Attributes:
         sizes: int32 array of shape (count,), elements an item.
@@ -60,6 +67,7 @@ class MMapIndex:
         self._open()
 
     def _open(self):
+        self._descriptor = None
         idx, data = idx_path(self.prefix), bin_path(self.prefix)
         for path in (idx, data):
             if not path.exists():
@@ -79,7 +87,7 @@ class MMapIndex:
             self._offsets = np.zeros(0, np.int64)
             self._data = np.zeros(0, self.dtype)
             return
-        raw = np.memmap(idx, mode="r", dtype=np.uint8)
+        raw = _mapped(idx, np.uint8)
         sizes_end = HEADER.size + 4 * count
         self.sizes = raw[HEADER.size : sizes_end].view(np.int32)
         self._offsets = raw[sizes_end:].view(np.int64)
@@ -89,7 +97,7 @@ class MMapIndex:
         if end == 0:
             self._data = np.zeros(0, self.dtype)
         else:
-            self._data = np.memmap(data, mode="r", dtype=self.dtype)
+            self._data = _mapped(data, self.dtype)
 
     def __len__(self):
         return len(self.sizes)
@@ -97,6 +105,31 @@ class MMapIndex:
     def __getitem__(self, i):
         start = int(self._offsets[i]) // self.dtype.itemsize
         return self._data[start : start + int(self.sizes[i])]
+
+    def read(self, i, start=0, stop=None):
+        """Elements ``start`` to ``stop`` of item ``i``: a 1-D array of its own, read in one go.
+
+        Raises:
+            InputError: the file became shorter than it was when it was opened.
+        """
+        size, itemsize = int(self.sizes[i]), self.dtype.itemsize
+        stop = size if stop is None else min(stop, size)
+        if self._descriptor is None:
+            self._descriptor = os.open(bin_path(self.prefix), os.O_RDONLY)
+        # pread has no file position, so that processes forked from this one can share the file.
+        length = max(0, stop - start) * itemsize
+        data = os.pread(self._descriptor, length, int(self._offsets[i]) + start * itemsize)
+        if len(data) != length:
+            raise InputError(f"{bin_path(self.prefix)} ends within item {i}; write it again")
+        return np.frombuffer(data, self.dtype)
+
+    def firsts(self):
+        """The first element of every item, (count,); no item may be empty."""
+        return self._data[self._offsets // self.dtype.itemsize]
+
+    def __del__(self):
+        if getattr(self, "_descriptor", None) is not None:
+            os.close(self._descriptor)
 
     # Worker processes map the files again; shipping a map through a pipe would copy it.
     def __getstate__(self):

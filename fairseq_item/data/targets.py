@@ -46,7 +46,7 @@ def read_targets(data_bin, split, classes):
         InputError: the labels are missing, or are not of this dictionary.
     """
     labels = open_split(data_bin, split, "label", TokenStore)
-    symbols = np.fromiter((labels[i][0] for i in range(len(labels))), np.int64, len(labels))
+    symbols = labels.firsts().astype(np.int64)
     if len(symbols) and symbols.max() >= classes + len(SPECIALS):
         raise InputError(
             f"{data_bin}/label/{split}.bin has labels that {data_bin}/label/dict.txt lacks; run "

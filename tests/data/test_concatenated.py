@@ -22,6 +22,15 @@ class Lists:
     def picture(self, i):
         return ("picture", self.values[i])
 
+    def rows(self, i, top, bottom):
+        return self.values[i][top:bottom]
+
+    def side(self, i):
+        return len(self.values[i])
+
+    def firsts(self):
+        return np.array([value[0] for value in self.values])
+
 
 def test_reads_as_one():
     both = Concatenated([Lists(["a", "bb"]), Lists([]), Lists(["ccc"])])
@@ -29,6 +38,12 @@ def test_reads_as_one():
     assert [both[i] for i in range(3)] == ["a", "bb", "ccc"]
     assert both.picture(2) == ("picture", "ccc")
     assert list(both.sizes) == [1, 2, 3]
+    assert both.rows(2, 1, 3) == "cc"
+    assert both.side(1) == 2
+
+
+def test_firsts_of_all_stores():
+    assert Concatenated([Lists(["a", "bb"]), Lists(["ccc"])]).firsts().tolist() == ["a", "b", "c"]
 
 
 def touch(folder, *names):

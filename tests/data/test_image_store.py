@@ -1,6 +1,7 @@
 """A store gives back what was put in, says when it is not whole, and is fairseq's format."""
 
 import json
+import os
 import pickle
 
 import numpy as np
@@ -47,6 +48,22 @@ def test_round_trip(prefix):
             assert np.abs(result.astype(int) - picture).mean() < 4
         np.testing.assert_array_equal(store.patches(i), patchify(result, PATCH))
     store.verify()
+
+
+def test_rows_are_those_of_the_picture(prefix):
+    store = ImageStore(prefix)
+    assert store.side(0) == SIZE
+    for top, bottom in ((0, SIZE), (0, 1), (7, 9), (8, 16), (13, SIZE), (5, 5)):
+        np.testing.assert_array_equal(store.rows(2, top, bottom), store.picture(2)[top:bottom])
+
+
+def test_only_the_patches_of_the_rows_are_read(tmp_path):
+    prefix = write(tmp_path / "train")
+    store, row = ImageStore(prefix), PATCH * SIZE * 3
+    os.truncate(f"{prefix}.bin", 4 * SIZE * SIZE * 3 + 2 * row)  # half of the last picture
+    assert store.rows(4, 3, 2 * PATCH).shape == (13, SIZE, 3)
+    with pytest.raises(InputError, match="ends within item 4"):
+        store.rows(4, 3, 2 * PATCH + 1)
 
 
 def test_raw(tmp_path):

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 from fairseq.data import Dictionary
+from torch.utils.data import DataLoader
 
-from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
+from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset, Views
+from fairseq_item.data.labelled_dataset import LabelledDataset
+from fairseq_item.data.masked_titles import MaskedTitleDataset
 
 GEOMETRY = Geometry(image_size=8, patch_size=4, max_title_length=5)
 
@@ -29,8 +32,11 @@ class Images:
     def __len__(self):
         return len(self.pictures)
 
-    def picture(self, i):
-        return self.pictures[i]
+    def side(self, i):
+        return self.pictures.shape[1]
+
+    def rows(self, i, top, bottom):
+        return self.pictures[i, top:bottom]
 
 
 def dictionary():
@@ -74,7 +80,7 @@ def test_batch_by_hand():
     ]
     assert batch["net_input"]["patches"].dtype == torch.uint8
     assert batch["net_input"]["patches"].shape == (2, 4, 48)
-    centre = data.images.picture(1)[2:10, 2:10]
+    centre = data.images.pictures[1, 2:10, 2:10]
     first_patch = batch["net_input"]["patches"][1, 0].numpy().reshape(4, 4, 3)
     assert (first_patch == centre[:4, :4]).all()
     assert batch["nsentences"] == 2
@@ -150,6 +156,62 @@ def test_same_product_in_any_order_and_after_pickling():
     forward = [data[i] for i in range(10)]
     backward = [pickle.loads(pickle.dumps(data))[i] for i in reversed(range(10))][::-1]
     equal(data.collater(forward), data.collater(backward))
+
+
+def labelled():
+    d, rows = dictionary(), titles(20)
+    stores = Titles(rows, d.eos()), Images(len(rows))
+    return LabelledDataset(*stores, d, GEOMETRY, None, Augmentation(), targets=np.arange(20) - 2)
+
+
+BATCHED = {
+    "plain": dataset,
+    "pre-training": lambda: dataset(corruption=Corruption(), augmentation=Augmentation()),
+    "two views": lambda: dataset(corruption=Corruption(), views=Views()),
+    "labelled": labelled,
+    "titles": lambda: MaskedTitleDataset(
+        Titles(titles(20), dictionary().eos()), dictionary(), GEOMETRY
+    ),
+}
+
+
+@pytest.mark.parametrize("make", BATCHED.values(), ids=BATCHED.keys())
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_s_batches_are_those_of_single_products(make, workers):
+    data = make()
+    data.set_epoch(2)
+    order = [[3, 0, 17], [5], [3, 3]]
+    loader = DataLoader(data, batch_sampler=order, collate_fn=data.collater, num_workers=workers)
+    batches = list(loader)
+    assert len(batches) == 3
+    for batch, indices in zip(batches, order):
+        equal(batch, data.collater([data[i] for i in indices]))
+
+
+def test_pictures_of_a_batch_are_not_copied():
+    data = dataset(augmentation=Augmentation(), views=Views())
+    samples = data.__getitems__([4, 2])
+    inputs = data.collater(samples)["net_input"]
+    for key in ("patches", "view_patches"):
+        assert inputs[key].data_ptr() == samples[0][key].data_ptr()
+        assert inputs[key][1].data_ptr() == samples[1][key].data_ptr()
+
+
+class Collated:
+    """A dataset whose collater says whether the pictures lie in shared memory."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __call__(self, samples):
+        return self.data.collater(samples)["net_input"]["patches"].is_shared()
+
+
+def test_a_worker_writes_pictures_to_shared_memory():
+    data = dataset()
+    loader = DataLoader(data, batch_sampler=[[0, 1]], collate_fn=Collated(data), num_workers=1)
+    assert list(loader) == [True]
+    assert not Collated(data)(data.__getitems__([0, 1]))
 
 
 def test_epochs_are_ordered_anew():

@@ -44,3 +44,41 @@ def test_sizes_that_do_not_fit():
         unpatchify(np.zeros((4, 48), np.uint8), 4, 9)
     with pytest.raises(ValueError, match="do not make up"):
         unpatchify(np.zeros((4, 47), np.uint8), 4)
+
+
+def plain_patches(picture, p):
+    """The definition, patch by patch."""
+    height, width = picture.shape[:2]
+    corners = [(y, x) for y in range(0, height, p) for x in range(0, width, p)]
+    return np.stack([picture[y : y + p, x : x + p].ravel() for y, x in corners])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_any_layout_in_memory(dtype):
+    whole = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(dtype)
+    for picture in (
+        whole,
+        whole[:, ::-1],
+        whole[4:16, 8:],
+        whole.transpose(1, 0, 2),
+        whole[..., :2],
+    ):
+        expected = plain_patches(picture, 4)
+        np.testing.assert_array_equal(patchify(picture, 4), expected)
+        back = unpatchify(np.asfortranarray(expected), 4, picture.shape[:2])
+        np.testing.assert_array_equal(back, picture)
+
+
+def test_patches_into_given_room():
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    room = np.zeros((2, 4, 48), np.uint8)
+    assert patchify(picture, 4, room[1]).base is room
+    np.testing.assert_array_equal(room[1], plain_patches(picture, 4))
+    assert not room[0].any()
+    for wrong in (
+        np.zeros((4, 47), np.uint8),
+        np.zeros((4, 48)),
+        np.zeros((4, 96), np.uint8)[:, ::2],
+    ):
+        with pytest.raises(ValueError, match="room of just that shape"):
+            patchify(picture, 4, wrong)

@@ -1,0 +1,104 @@
+"""From samples to batches: NumPy over a whole batch, and pictures that are written only once."""
+
+import math
+
+import numpy as np
+import torch
+from torch.utils.data import get_worker_info
+
+
+class PictureRoom:
+    """Room for the pictures of a batch, side by side, so that collating need not copy them.
+
+    In a loader's worker it is shared memory, from which the batch goes to the training process
+    without a copy either.
+
+    Args:
+        count: products.
+        shape: (m, p*p*3) of a product's patches.
+    """
+
+    def __init__(self, count, shape):
+        self.shape = (count, *shape)
+        self._tensors = {}
+
+    def whole(self, key):
+        """The pictures ``key`` of all products, uint8 (count, m, p*p*3); made when first asked."""
+        if key not in self._tensors:
+            self._tensors[key] = _empty_bytes(self.shape)
+        return self._tensors[key]
+
+    def place(self, key, row):
+        """Where the picture ``key`` of one product goes, uint8 (m, p*p*3)."""
+        return self.whole(key)[row]
+
+
+def _empty_bytes(shape):
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    # As torch's own default_collate does it.
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+
+
+class Samples(list):
+    """Samples whose pictures lie in one :class:`PictureRoom`, in the same order.
+
+    Attributes:
+        room: the room.
+    """
+
+    def __init__(self, samples, room):
+        super().__init__(samples)
+        self.room = room
+
+
+def stack_pictures(samples, key):
+    """The pictures ``key`` of a list of samples: uint8 (B, m, p*p*3), copied only if they must."""
+    if isinstance(samples, Samples):
+        return samples.room.whole(key)
+    return torch.stack([sample[key] for sample in samples])
+
+
+def collate_titles(titles, cls, sep, pad):
+    """[CLS] pieces [SEP] of each title, padded to the longest: int64 (B, T)."""
+    lengths = np.array([len(title) for title in titles])
+    rows = np.full((len(titles), lengths.max() + 2), pad, np.int64)
+    rows[:, 0] = cls
+    rows[:, 1:][np.arange(rows.shape[1] - 1) < lengths[:, None]] = np.concatenate(titles)
+    rows[np.arange(len(titles)), lengths + 1] = sep
+    return torch.from_numpy(rows)
+
+
+def flat_places(places, stride, shift):
+    """Places within each product as places in the batch's flat sequence.
+
+    Args:
+        places: list of int64 arrays, one a product.
+        stride: places a product takes in the sequence.
+        shift: where the product's first place lies.
+
+    Returns:
+        int64 (K,): ``row * stride + shift + place`` of all of them, product by product.
+    """
+    starts = np.arange(len(places)) * stride + shift
+    return torch.from_numpy(np.concatenate(places) + np.repeat(starts, _lengths(places)))
+
+
+def place_weights(places, counted):
+    """One over the number of its product's places for each place, 0 where it does not count.
+
+    Args:
+        places: list of arrays, one a product.
+        counted: list of bools.
+
+    Returns:
+        float32 (K,).
+    """
+    lengths = _lengths(places)
+    weights = np.array(counted) / np.maximum(1, lengths)
+    return torch.from_numpy(np.repeat(weights, lengths).astype(np.float32))
+
+
+def _lengths(arrays):
+    return np.array([len(array) for array in arrays])
