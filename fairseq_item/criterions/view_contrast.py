@@ -6,15 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fairseq_item.modules.contrast import gather_rows
+
 MAX_SCALE = 100.0
 
 
 class ViewContrast(nn.Module):
     """InfoNCE between two views, for the global, title and image embedding each.
 
-    Every product is told from all others of the batch by the cosine over a learned temperature,
-    one a part (as in CLIP, Radford et al. 2021). Products that were shown with another product's
-    title are no anchors, but their second view, which is their own, still is a negative.
+    Every product is told from all others of the batch, of all processes, by the cosine over a
+    learned temperature, one a part (as in CLIP, Radford et al. 2021). Products that were shown with
+    another product's title are no anchors, but their second view, which is their own, still is a
+    negative.
 
     A view may lack its title or its picture: that part is all zeros and is not compared.
 
@@ -42,21 +45,29 @@ class ViewContrast(nn.Module):
             own; scalars.
         """
         scales = self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
-        results = [_contrast(*part, match > 0) for part in zip(anchors, views, scales)]
+        own = torch.cat([*anchors, *views, match[:, None].to(anchors[0].dtype)], dim=1)
+        everyone, first = gather_rows(own)
+        *parts, matched = everyone.split([*(part.size(1) for part in (*anchors, *views)), 1], dim=1)
+        rows = slice(first, first + len(match))
+        results = [
+            _contrast(anchor, view, scale, matched[:, 0] > 0, rows)
+            for anchor, view, scale in zip(parts[:3], parts[3:], scales)
+        ]
         loss, right = (sum(values) / len(results) for values in zip(*results))
         return loss, right
 
 
-def _contrast(anchor, view, scale, matched):
-    """The loss of one part, summed over the pairs that have it, and how many are told right."""
+def _contrast(anchor, view, scale, matched, rows):
+    """The loss of one part, summed over those pairs of ``rows`` that have it, and how many of these
+    are told right; the other rows, of other processes, are candidates only."""
     has_anchor, has_view = matched & anchor.any(-1), view.any(-1)
-    cosines = F.normalize(anchor, dim=-1) @ F.normalize(view, dim=-1).T
-    own = torch.arange(len(view), device=view.device)
+    anchor, view = F.normalize(anchor, dim=-1), F.normalize(view, dim=-1)
+    own = torch.arange(rows.start, rows.stop, device=view.device)
     # -1e4 rather than -inf: rows without any candidate must not turn into NaN.
-    forward = (scale * cosines).masked_fill(~has_view[None, :], -1e4)
+    forward = (scale * (anchor[rows] @ view.T)).masked_fill(~has_view[None, :], -1e4)
     # Backwards only matched anchors are candidates: the others are mixtures of products.
-    backward = (scale * cosines.T).masked_fill(~has_anchor[None, :], -1e4)
+    backward = (scale * (view[rows] @ anchor.T)).masked_fill(~has_anchor[None, :], -1e4)
     both = F.cross_entropy(forward, own, reduction="none")
     both = 0.5 * (both + F.cross_entropy(backward, own, reduction="none"))
-    pair = (has_anchor & has_view).to(both.dtype)
+    pair = (has_anchor & has_view)[rows].to(both.dtype)
     return (both * pair).sum(), ((forward.argmax(1) == own) * pair).sum()

@@ -179,6 +179,41 @@ def test_two_processes_train_as_one(commands, data_bin, tmp_path):
             )
 
 
+def test_two_processes_contrast_views_with_the_products_of_both(commands, data_bin, tmp_path):
+    """An update of two batches in two processes is one of both together: loss, gradient, weights.
+
+    Without gathering each process would tell apart its own products only.
+    """
+    exact = [
+        "--dropout", 0, "--attention-dropout", 0, "--view-contrast-weight", 1,
+        "--optimizer", "momentum_sgd",
+    ]  # fmt: skip
+    one = commands.train(data_bin, tmp_path / "one", *exact, "--batch-size", 68, updates=3)
+    distributed = [
+        "--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn",
+        "--distributed-init-method", f"file://{tmp_path}/meet", "--ddp-backend", "legacy_ddp",
+    ]  # fmt: skip
+    arguments = commands.training(
+        data_bin, tmp_path / "two", *exact, "--batch-size", 34, *distributed, updates=3
+    )
+    started = [commands.start(TRAIN, *arguments, "--distributed-rank", rank) for rank in range(2)]
+    runs = [commands.wait(process) for process in started]
+    assert [run.status for run in runs] == [0, 0], runs[0].output[-4000:]
+    keys = ("loss", "view", "view_accuracy", "gnorm", "bsz")
+    for alone, both in zip(one.lines("train_inner"), runs[0].lines("train_inner"), strict=True):
+        for key in keys:
+            assert float(both[key]) == pytest.approx(float(alone[key]), rel=1e-3), key
+    states = [
+        torch.load(tmp_path / name / "checkpoint_last.pt", weights_only=True)
+        for name in ("one", "two")
+    ]
+    for part, name in (
+        ("model", "encoder.layers.0.fc1.weight"),
+        ("criterion", "view_contrast.log_scale"),
+    ):
+        assert torch.allclose(*(state[part][name] for state in states), atol=1e-5)
+
+
 def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
     run = commands.train(
         data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
