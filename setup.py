@@ -14,6 +14,7 @@ COMMANDS = {
     "item-baseline": "baselines",
     "item-predict": "predict",
     "item-gallery": "gallery",
+    "item-balance": "balance",
 }
 
 setup(
