@@ -45,7 +45,7 @@ def test_memory_does_not_grow_with_the_catalogue(stores):
         dictionary.add_symbol(symbol)
     before = resident()
     data = ItemDataset(
-        TokenStore(stores / "title"), ImageStore(stores / "image"), dictionary, Geometry(),
+        TokenStore(stores / "title"), ImageStore(stores / "image"), dictionary, Geometry(64),
         Corruption(), Augmentation(), shuffle=True,
     )  # fmt: skip
     assert resident() - before < 2
