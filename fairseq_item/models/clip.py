@@ -10,7 +10,7 @@ from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
 from fairseq_item.models.product_model import ProductModel
-from fairseq_item.models.sizes import TransformerConfig, given, transformer_sizes
+from fairseq_item.models.sizes import EncoderConfig, given, how_to_compute, transformer_sizes
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.initialise import initialise_as_bert
 from fairseq_item.modules.towers import PictureTower, TitleTower
@@ -19,7 +19,7 @@ MAX_SCALE = 100.0
 
 
 @dataclass
-class ClipConfig(TransformerConfig):
+class ClipConfig(EncoderConfig):
     """Sizes of each tower."""
 
     joint_dim: int = field(default=512, metadata={"help": "width of a tower's embedding"})
@@ -139,6 +139,7 @@ def _encoder(cfg):
         cfg.encoder_ffn_embed_dim,
         cfg.dropout,
         cfg.attention_dropout,
+        **how_to_compute(cfg),
     )
 
 

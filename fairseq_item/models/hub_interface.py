@@ -203,6 +203,7 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
             )
     state = _read(checkpoint)
     cfg = OmegaConf.create(state["cfg"])
+    cfg.model.compile = False  # worth the wait in training, and there may be no compiler here
     dictionary = Dictionary.load(str(folder / "dict.txt"))
     dictionary.add_symbol("<mask>")
     model = _build(cfg.model, dictionary, checkpoint)

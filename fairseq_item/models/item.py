@@ -9,7 +9,7 @@ from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
 from fairseq_item.models.product_model import ProductModel
-from fairseq_item.models.sizes import TransformerConfig, transformer_sizes
+from fairseq_item.models.sizes import EncoderConfig, how_to_compute, transformer_sizes
 from fairseq_item.modules.embeddings import ItemEmbedding
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
@@ -18,7 +18,7 @@ from fairseq_item.modules.pooling import mean_of_pieces
 
 
 @dataclass
-class ItemModelConfig(TransformerConfig):
+class ItemModelConfig(EncoderConfig):
     """Sizes of ITEm; the defaults are item_base, the paper's."""
 
     embed_layers: ChoiceEnum(["last", "all"]) = field(
@@ -61,6 +61,39 @@ class Predictions(NamedTuple):
     view_parts: Optional[Tuple[torch.Tensor, ...]] = None  # those of the second views
 
 
+class MaskedPlaces:
+    """Where the objectives read the encoder: at B [CLS], K masked pieces and M masked patches.
+
+    Args:
+        batch, words, patches: B, T and m.
+        masked_title: int64 (K,), flat places in B*T.
+        masked_patches: int64 (M,), flat places in B*m.
+
+    Attributes:
+        title_row, title_column, patch_row, patch_column: product and place in it of what is masked.
+        places: int64 (B + K + M,), all of them as flat places in B*(T + m).
+    """
+
+    def __init__(self, batch, words, patches, masked_title, masked_patches):
+        length = words + patches
+        self.title_row = masked_title.div(words, rounding_mode="floor")
+        self.title_column = masked_title % words
+        self.patch_row = masked_patches.div(patches, rounding_mode="floor")
+        self.patch_column = masked_patches % patches
+        self.sizes = [batch, len(masked_title), len(masked_patches)]
+        self.places = torch.cat(
+            [
+                torch.arange(0, batch * length, length, device=masked_title.device),
+                self.title_row * length + self.title_column,
+                self.patch_row * length + words + self.patch_column,
+            ]
+        )
+
+    def split(self, states):
+        """The states of ``places`` as those of [CLS], of pieces and of patches."""
+        return states.split(self.sizes)
+
+
 @register_model("item", dataclass=ItemModelConfig)
 class ItemModel(ProductModel):
     """The paper's model. Build it through fairseq, or load it with :meth:`from_pretrained`."""
@@ -89,6 +122,7 @@ class ItemModel(ProductModel):
             cfg.encoder_ffn_embed_dim,
             cfg.dropout,
             cfg.attention_dropout,
+            **how_to_compute(cfg),
         )
         self.itm = nn.Linear(dim, 2)
         self.mlm = TokenTransform(dim)
@@ -150,16 +184,21 @@ class ItemModel(ProductModel):
         """
         has_picture = self._seen(has_picture, title)
         with self.autocast(title.device):
-            sequence = self.embedding(title, patches, hidden_patches)
-            present = (title != self.special[0])[:, : title.size(1)]
-            pictures = present.new_ones(patches.shape[:2])
-            if has_picture is not None:
-                pictures = pictures & has_picture[:, None]
-            states = [*self.encoder.states(sequence, torch.cat([present, pictures], 1))]
+            sequence, present = self._sequence(title, patches, hidden_patches, has_picture)
+            states = [*self.encoder.states(sequence, present)]
         words, last = title.size(1), states[-1]
         read = [sequence, *states] if self.cfg.embed_layers == "all" else [last]
         title_mean = sum(state[:, :words].float() for state in read) / len(read)
         return Encoded(last[:, :words], last[:, words:], title_mean)
+
+    def _sequence(self, title, patches, hidden_patches=None, has_picture=None):
+        """The encoder's input (B, T + m, d), and which places of it are no padding."""
+        present = title != self.special[0]
+        pictures = present.new_ones(patches.shape[:2])
+        if has_picture is not None:
+            pictures = pictures & has_picture[:, None]
+        sequence = self.embedding(title, patches, hidden_patches)
+        return sequence, torch.cat([present, pictures], 1)
 
     def forward(
         self,
@@ -187,22 +226,17 @@ class ItemModel(ProductModel):
         """
         if self.classifier is not None:
             return self.classify(title, patches)
-        encoded = self.encode(title, patches, hidden_patches)
+        masked = MaskedPlaces(*title.shape, patches.size(1), masked_title, masked_patches)
         with self.autocast(title.device):
-            words, wide = encoded.title.flatten(0, 1)[masked_title], title.size(1)
-            word_cls = encoded.cls[masked_title.div(wide, rounding_mode="floor")]
-            word_place = self.embedding.title_position(masked_title % wide)
-            hidden = torch.cat([self.mlm(words), self.gmlm(word_cls, word_place.to(words.dtype))])
-            mlm, gmlm = self.vocabulary(hidden).float().split([len(masked_title)] * 2)
-
-            pixels, count = encoded.patches.flatten(0, 1)[masked_patches], patches.size(1)
-            patch_cls = encoded.cls[masked_patches.div(count, rounding_mode="floor")]
-            patch_place = self.embedding.patch_position(masked_patches % count)
-            mim = self.mim(pixels).float()
-            gmim = self.gmim_pixels(self.gmim(patch_cls, patch_place.to(pixels.dtype))).float()
-            itm = self.itm(encoded.cls).float()
-        targets = patches.flatten(0, 1)[masked_patches].float() / 255.0
-        predictions = Predictions(itm, mlm, gmlm, mim, gmim, targets)
+            if view_title is None:
+                sequence, present = self._sequence(title, patches, hidden_patches)
+                states = self.encoder.at(sequence, present, masked.places)
+            else:
+                encoded = self.encode(title, patches, hidden_patches)
+                whole = torch.cat([encoded.title, encoded.patches], 1).flatten(0, 1)
+                states = whole.index_select(0, masked.places)
+            targets = patches.flatten(0, 1).index_select(0, masked_patches).float() / 255.0
+            predictions = self._predict(*masked.split(states), masked, targets)
         if view_title is None:
             return predictions
         # The contrast is on the last layer also where embeddings are read from all layers: trained
@@ -212,6 +246,18 @@ class ItemModel(ProductModel):
             parts=self._parts(title, encoded.title, encoded.patches),
             view_parts=self._parts(view_title, view.title, view.patches, view_has_picture),
         )
+
+    def _predict(self, cls, words, pixels, masked, targets):
+        """The five heads on the states of [CLS], masked pieces and masked patches."""
+        word_cls = cls.index_select(0, masked.title_row)
+        word_place = self.embedding.title_position(masked.title_column).to(words.dtype)
+        hidden = torch.cat([self.mlm(words), self.gmlm(word_cls, word_place)])
+        mlm, gmlm = self.vocabulary(hidden).float().split([len(words)] * 2)
+        patch_cls = cls.index_select(0, masked.patch_row)
+        patch_place = self.embedding.patch_position(masked.patch_column).to(pixels.dtype)
+        mim = self.mim(pixels).float()
+        gmim = self.gmim_pixels(self.gmim(patch_cls, patch_place)).float()
+        return Predictions(self.itm(cls).float(), mlm, gmlm, mim, gmim, targets)
 
     def embed(self, title, patches, has_picture=None):
         """The three embeddings of the paper, not normalised.
@@ -228,7 +274,9 @@ class ItemModel(ProductModel):
 
     def features(self, title, patches, has_picture=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""
-        return self.encode(title, patches, has_picture=has_picture).cls.float()
+        with self.autocast(title.device):
+            sequence, present = self._sequence(title, patches, has_picture=has_picture)
+            return self.encoder.first(sequence, present).float()
 
     def _seen(self, has_picture, title):
         """``has_picture``, but none has where the model never looks at pictures."""

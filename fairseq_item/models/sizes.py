@@ -32,6 +32,28 @@ class TransformerConfig(InputConfig):
     attention_dropout: float = field(default=0.1, metadata={"help": "dropout of the attention"})
 
 
+@dataclass
+class EncoderConfig(TransformerConfig):
+    """How our own encoder computes; this changes no number, and checkpoints fit either way."""
+
+    checkpoint_activations: bool = field(
+        default=False,
+        metadata={"help": "compute each layer twice in training rather than keep all of it"},
+    )
+    compile: bool = field(
+        default=False,
+        metadata={"help": "put the encoder's layers through torch.compile: for GPUs"},
+    )
+
+
+def how_to_compute(cfg):
+    """Arguments of an ``Encoder`` that :class:`EncoderConfig` adds; older checkpoints lack them."""
+    return {
+        "recompute": bool(getattr(cfg, "checkpoint_activations", False)),
+        "compiled": bool(getattr(cfg, "compile", False)),
+    }
+
+
 def transformer_sizes(args, layers, dim, heads, image_size):
     """Fill in what the command line left open; feed-forward blocks are four times as wide."""
     args.encoder_layers = given(args, "encoder_layers", layers)

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from fairseq_item.modules.dropout import Dropout
+
 
 class ItemEmbedding(nn.Module):
     """Title = token + position + modality; patch = projection + position + modality.
@@ -28,7 +30,7 @@ class ItemEmbedding(nn.Module):
         self.patch_position = nn.Embedding(patches, dim)
         self.modality = nn.Embedding(2, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, title, patches, hidden_patches=None):
         """Embed a batch.
@@ -42,7 +44,7 @@ class ItemEmbedding(nn.Module):
             (B, T + m, dim).
         """
         words = self.token(title) + self.title_position.weight[: title.size(1)]
-        pixels = patches.to(self.patch.weight.dtype) / 127.5 - 1.0
+        pixels = patches.to(self.patch.weight.dtype).div_(127.5).sub_(1.0)
         picture = self.patch(pixels)
         if hidden_patches is not None:
             flat = picture.flatten(0, 1)

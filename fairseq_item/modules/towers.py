@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from fairseq_item.modules.dropout import Dropout
+
 
 class TitleTower(nn.Module):
     """Token and position embeddings, LayerNorm, dropout, then an encoder: BERT.
@@ -21,14 +23,14 @@ class TitleTower(nn.Module):
         self.token = nn.Embedding(vocabulary, dim, padding_idx=padding)
         self.position = nn.Embedding(places, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.encoder = encoder
 
     def forward(self, title):
         """``title``: int64 (B, T), [CLS] first, padded; returns h([CLS]), (B, dim)."""
         words = self.token(title) + self.position.weight[: title.size(1)]
         present = title != self.token.padding_idx
-        return self.encoder(self.dropout(self.norm(words)), present)[:, 0]
+        return self.encoder.first(self.dropout(self.norm(words)), present)
 
 
 class PictureTower(nn.Module):
@@ -46,7 +48,7 @@ class PictureTower(nn.Module):
         self.cls = nn.Parameter(torch.zeros(dim))
         self.position = nn.Embedding(1 + patches, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.encoder = encoder
 
     def forward(self, patches):
@@ -54,4 +56,4 @@ class PictureTower(nn.Module):
         pixels = self.patch(patches.to(self.patch.weight.dtype) / 127.5 - 1.0)
         cls = self.cls.to(pixels.dtype).expand(len(pixels), 1, -1)
         sequence = torch.cat([cls, pixels], dim=1) + self.position.weight
-        return self.encoder(self.dropout(self.norm(sequence)))[:, 0]
+        return self.encoder.first(self.dropout(self.norm(sequence)))

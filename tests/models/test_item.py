@@ -12,6 +12,7 @@ from fairseq_item.models.item import (
     item_small,
     item_tiny,
 )
+from fairseq_item.modules.attention import Layout
 
 
 def dictionary(words=40):
@@ -141,8 +142,10 @@ def test_embeddings_from_all_layers_by_hand():
     cls, words, picture = everywhere.embed(title, patches)
     sequence = last.embedding(title, patches)
     present = torch.cat([title != 1, torch.ones(3, 4, dtype=torch.bool)], 1)
-    first = last.encoder.layers[0](sequence, present[:, None, None, :])
-    second = last.encoder.layers[1](first, present[:, None, None, :])
+    layout = Layout(*present.shape, present)
+    first = last.encoder.layers[0](sequence.flatten(0, 1), layout)
+    second = last.encoder.layers[1](first, layout)
+    first, second = first.view_as(sequence), second.view_as(sequence)
     mean = (sequence + first + second) / 3
     assert torch.allclose(cls, mean[:, 0], atol=1e-5)
     assert torch.allclose(words[2], mean[2, 1:3].mean(0), atol=1e-5)

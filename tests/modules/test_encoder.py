@@ -1,7 +1,10 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
+from fairseq_item.modules.attention import Layout
 from fairseq_item.modules.encoder import Encoder, EncoderLayer
 
 
@@ -35,10 +38,11 @@ def test_equals_torch_s_layer():
     x = torch.randn(3, 7, 16)
     present = torch.ones(3, 7, dtype=torch.bool)
     present[0, 4:] = False
-    ours = layer(x, present[:, None, None, :])
+    ours = layer(x.flatten(0, 1), Layout(3, 7, present)).view(3, 7, 16)
     theirs = twin(x, src_key_padding_mask=~present)
     assert torch.allclose(ours[present], theirs[present], atol=1e-6)
-    assert torch.allclose(layer(x), twin(x), atol=1e-6)
+    ours = layer(x.flatten(0, 1), Layout(3, 7)).view(3, 7, 16)
+    assert torch.allclose(ours, twin(x), atol=1e-6)
 
 
 def test_padding_changes_nothing():
@@ -50,11 +54,110 @@ def test_padding_changes_nothing():
     assert torch.allclose(encoder(x), encoder(padded, present)[:, :5], atol=1e-6)
 
 
+def ragged(lengths, length=12, dim=16, seed=0):
+    """Input of which each sequence has its own length, and some places that are no padding."""
+    x = torch.randn(len(lengths), length, dim, generator=torch.Generator().manual_seed(seed))
+    present = torch.arange(length) < torch.tensor(lengths)[:, None]
+    return x.requires_grad_(), present, present.flatten().nonzero().flatten()[::3]
+
+
+def gradients(encoder, x, state, seed=5):
+    """Of a loss that weighs each number of ``state`` differently; by parameter, and of ``x``."""
+    weights = torch.randn(state.shape, generator=torch.Generator().manual_seed(seed))
+    own = [x, *encoder.parameters()]
+    return torch.autograd.grad((state.float() * weights).sum(), own, allow_unused=True)
+
+
+@pytest.mark.parametrize(
+    "lengths", [[12, 12, 12], [12, 12, 11], [3, 12, 7]], ids=["whole", "little padding", "packed"]
+)
+@pytest.mark.parametrize(("low", "tolerance"), [(False, 2e-5), (True, 0.15)])
+def test_states_at_some_places_are_those_of_all_places(lengths, low, tolerance):
+    """With gradients; in bfloat16 against float32 at all places."""
+    torch.manual_seed(0)
+    encoder = Encoder(2, 16, 2, 32, dropout=0.0, attention_dropout=0.0).train()
+    x, present, wanted = ragged(lengths)
+    whole = encoder(x, present).flatten(0, 1)[wanted]
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        some = encoder.at(x, present, wanted)
+    assert torch.allclose(some.float(), whole, atol=tolerance)
+    for a, b in zip(gradients(encoder, x, some), gradients(encoder, x, whole), strict=True):
+        assert (a - b).norm() <= tolerance * b.norm() + 1e-5
+
+
+def test_what_padding_holds_reaches_no_place():
+    torch.manual_seed(0)
+    encoder = Encoder(2, 16, 2, 32).eval()
+    x, present, wanted = ragged([3, 12, 7])
+    other = torch.where(present[..., None], x, 100.0)
+    assert torch.equal(encoder.at(x, present, wanted), encoder.at(other, present, wanted))
+
+
+def test_first_is_the_first_place():
+    encoder = Encoder(2, 16, 2, 32).eval()
+    x, present, _ = ragged([3, 12, 7])
+    assert torch.allclose(encoder.first(x, present), encoder(x, present)[:, 0], atol=1e-6)
+
+
 def test_dropout_only_in_training():
     encoder = Encoder(1, 16, 2, 32, dropout=0.5, attention_dropout=0.5)
     x = torch.randn(2, 5, 16)
     assert not torch.equal(encoder.train()(x), encoder(x))
     assert torch.equal(encoder.eval()(x), encoder(x))
+
+
+def held(encoder, x, present, wanted):
+    """(state, bytes of all tensors that wait for the backward pass), parameters not counted."""
+    seen = {}
+
+    def keep(tensor):
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    parameters = {p.untyped_storage().data_ptr() for p in encoder.parameters()}
+    torch.manual_seed(3)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        state = encoder.at(x, present, wanted)
+    return state, sum(size for place, size in seen.items() if place not in parameters)
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_recomputed_activations_change_memory_but_no_number(low):
+    """Also with dropout, whose choices have to be made again alike."""
+    torch.manual_seed(0)
+    plain = Encoder(4, 16, 2, 64, dropout=0.3, attention_dropout=0.3).train()
+    lean = copy.deepcopy(plain)
+    lean.recompute = True
+    x, present, wanted = ragged([3, 12, 7])
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        (a, much), (b, little) = held(plain, x, present, wanted), held(lean, x, present, wanted)
+        assert torch.equal(a, b)
+        assert little < 0.4 * much
+        for one, other in zip(gradients(plain, x, a), gradients(lean, x, b), strict=True):
+            assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_compiled_encoder_has_the_same_parameters():
+    plain, compiled = Encoder(2, 16, 2, 32), Encoder(2, 16, 2, 32, compiled=True)
+    compiled.load_state_dict(plain.state_dict())
+    plain.load_state_dict(compiled.state_dict())
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_layers_are_one_graph_each_and_compute_the_same(low):
+    """Through dynamo, which finds what cannot be compiled, without waiting for a compiler."""
+    torch.manual_seed(0)
+    plain = Encoder(2, 16, 2, 32, dropout=0.0, attention_dropout=0.0).train()
+    traced = copy.deepcopy(plain)
+    traced.compiled = True
+    for layer in traced.layers:
+        layer.compile(backend="eager", fullgraph=True, dynamic=True)
+    for lengths, length in (([3, 12, 7], 12), ([5, 9], 9)):
+        x, present, wanted = ragged(lengths, length)
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            a, b = plain.at(x, present, wanted), traced.at(x, present, wanted)
+        assert torch.allclose(a, b, atol=0.06 if low else 1e-5)
 
 
 def test_width_must_fit_the_heads():

@@ -1,0 +1,179 @@
+"""The fast path against a plain one: all places, one product after another, no fused kernel."""
+
+import math
+import types
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fairseq_item.criterions.item_pretraining import (
+    ItemPretrainingCriterion,
+    ItemPretrainingCriterionConfig,
+)
+from fairseq_item.models.item import ItemModel, ItemModelConfig
+
+PATCHES, PIXELS, VOCABULARY = 4, 48, 45
+
+
+def model(**changes):
+    sizes = {"encoder_layers": 2, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 32}
+    cfg = ItemModelConfig(
+        **sizes, encoder_attention_heads=2, image_size=8, patch_size=4, max_title_length=12,
+        dropout=0.0, attention_dropout=0.0, **changes,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    built = ItemModel(cfg, VOCABULARY, 1, 0, 2)
+    with torch.no_grad():  # larger than at the start: differences must show
+        for parameter in built.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return built.train()
+
+
+def sample(lengths=(12, 3, 6, 1)):
+    """A batch of titles of these lengths, with masks."""
+    rng = torch.Generator().manual_seed(2)
+    title = torch.full((len(lengths), max(lengths) + 2), 1)
+    for row, n in enumerate(lengths):
+        title[row, 0], title[row, n + 1] = 0, 2
+        title[row, 1 : n + 1] = torch.randint(4, VOCABULARY, (n,), generator=rng)
+    patches = torch.randint(0, 256, (len(lengths), PATCHES, PIXELS), generator=rng)
+    masked = (title > 3).flatten().nonzero().flatten()[::4]
+    masked_patches = torch.tensor([1, 6, 8, 15])
+    return {
+        "net_input": {
+            "title": title,
+            "patches": patches.to(torch.uint8),
+            "hidden_patches": masked_patches[1:],
+            "masked_title": masked,
+            "masked_patches": masked_patches,
+        },
+        "nsentences": len(lengths),
+        "ntokens": int((title != 1).sum()),
+        "match": torch.arange(len(lengths)) % 2,
+        "title_targets": torch.randint(4, VOCABULARY, (len(masked),), generator=rng),
+        "title_weights": torch.rand(len(masked), generator=rng),
+        "patch_weights": torch.rand(len(masked_patches), generator=rng),
+    }
+
+
+def linear(module, x):
+    return x @ module.weight.T + module.bias
+
+
+def norm(module, x):
+    centred = x - x.mean(-1, keepdim=True)
+    deviation = (centred.square().mean(-1, keepdim=True) + module.eps).sqrt()
+    return centred / deviation * module.weight + module.bias
+
+
+def gelu(x):
+    return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def transform(head, x):
+    """The two layers of GMLM and GMIM."""
+    first, _, first_norm, second, _, second_norm = head.layers
+    return norm(second_norm, gelu(linear(second, norm(first_norm, gelu(linear(first, x))))))
+
+
+def encode_one(own, title, patches, hidden):
+    """Hidden states of one product: title without padding (t,), patches (m, pixels)."""
+    e = own.embedding
+    words = e.token.weight[title] + e.title_position.weight[: len(title)] + e.modality.weight[0]
+    picture = linear(e.patch, patches.float() / 127.5 - 1)
+    picture = torch.where(hidden[:, None], e.mask_patch, picture)
+    picture = picture + e.patch_position.weight + e.modality.weight[1]
+    x = norm(e.norm, torch.cat([words, picture]))
+    for layer in own.encoder.layers:
+        q, k, v = linear(layer.qkv, x).chunk(3, dim=1)
+        size, mixed = q.size(1) // layer.heads, []
+        for a in range(0, q.size(1), size):
+            part = slice(a, a + size)
+            mixed.append((q[:, part] @ k[:, part].T / size**0.5).softmax(-1) @ v[:, part])
+        x = norm(layer.attention_norm, x + linear(layer.out, torch.cat(mixed, 1)))
+        x = norm(layer.ffn_norm, x + linear(layer.fc2, gelu(linear(layer.fc1, x))))
+    return x[: len(title)], x[len(title) :]
+
+
+def reference_loss(own, batch):
+    """The paper's weighted sum, place by place."""
+    inputs, wide = batch["net_input"], batch["net_input"]["title"].size(1)
+    hidden = torch.zeros(len(inputs["title"]) * PATCHES, dtype=torch.bool)
+    hidden[inputs["hidden_patches"]] = True
+    hidden = hidden.view(-1, PATCHES)
+    states = [
+        encode_one(own, title[title != 1], patches, mask)
+        for title, patches, mask in zip(
+            inputs["title"], inputs["patches"], hidden.view(-1, PATCHES)
+        )
+    ]
+    token = own.embedding.token.weight
+    loss = sum(
+        F.cross_entropy(linear(own.itm, words[0]), match)
+        for (words, _), match in zip(states, batch["match"])
+    )
+    pieces = zip(inputs["masked_title"].tolist(), batch["title_targets"], batch["title_weights"])
+    for place, target, weight in pieces:
+        words, at = states[place // wide][0], place % wide
+        one = norm(own.mlm.norm, gelu(linear(own.mlm.dense, words[at])))
+        other = torch.cat([words[0], own.embedding.title_position.weight[at]])
+        for y in (one, transform(own.gmlm, other)):
+            loss = loss + 0.1 * weight * F.cross_entropy(token @ y + own.vocabulary.bias, target)
+    for place, weight in zip(inputs["masked_patches"].tolist(), batch["patch_weights"]):
+        (words, picture), at = states[place // PATCHES], place % PATCHES
+        truth = inputs["patches"][place // PATCHES, at] / 255.0
+        other = torch.cat([words[0], own.embedding.patch_position.weight[at]])
+        one = linear(own.mim, picture[at])
+        for z in (one, linear(own.gmim_pixels, transform(own.gmim, other))):
+            loss = loss + 0.01 * weight * (z - truth).square().sum()
+    return loss
+
+
+def criterion():
+    cfg = ItemPretrainingCriterionConfig(mismatch_prob=0.5, masked_losses_on="all")
+    return ItemPretrainingCriterion(types.SimpleNamespace(target_dictionary=None), cfg)
+
+
+@pytest.mark.parametrize("lengths", [(12, 3, 6, 1), (5, 5, 5, 5)], ids=["ragged", "alike"])
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "of_loss", "of_gradient"),
+    [("float32", 1e-6, 1e-4), ("bfloat16", 0.01, 0.05)],
+)
+def test_loss_and_gradients_are_the_reference_s(dtype, of_loss, of_gradient, recompute, lengths):
+    """``of_gradient``: of all parameters together, as a share of the reference's norm."""
+    plain = model()
+    own = model(compute_dtype=dtype, checkpoint_activations=recompute)
+    own.load_state_dict(plain.state_dict())
+    batch = sample(lengths)
+    exact = reference_loss(plain, batch)
+    loss, size, _ = criterion()(own, batch)
+    assert size == len(lengths)
+    assert loss.item() == pytest.approx(exact.item(), rel=of_loss)
+    exact.backward()
+    loss.backward()
+    expected, found = (torch.cat([p.grad.flatten() for p in m.parameters()]) for m in (plain, own))
+    assert (found - expected).norm() < of_gradient * expected.norm()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_update_waits_for_the_gpu(dtype):
+    own, loss_of = model(compute_dtype=dtype).cuda(), criterion().cuda()
+    batch = sample()
+    batch = {
+        key: {k: v.cuda() for k, v in value.items()} if key == "net_input"
+        else value.cuda() if torch.is_tensor(value) else value
+        for key, value in batch.items()
+    }  # fmt: skip
+    optimizer = torch.optim.AdamW(own.parameters(), fused=True)
+    for mode in ("default", "error"):  # the first update still loads kernels
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            loss, size, _ = loss_of(own, batch)
+            (loss / size).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
