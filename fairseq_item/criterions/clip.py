@@ -4,6 +4,7 @@ from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
+from fairseq_item.criterions.logged import totals
 from fairseq_item.modules.contrast import symmetric_contrast
 
 
@@ -33,16 +34,16 @@ class ClipCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs):
         """Log the loss in nats, how often each direction is right in percent, the temperature."""
-
-        def mean(key):
-            return float(sum(float(log.get(key, 0)) for log in logging_outputs)) / products
-
-        products = float(sum(log.get("sample_size", 0) for log in logging_outputs))
+        total = totals(logging_outputs)
+        products = total["sample_size"]
         if products > 0:
-            metrics.log_scalar("loss", mean("loss_sum"), products, round=4)
-            metrics.log_scalar("title_accuracy", 100 * mean("title_right"), products, round=2)
-            metrics.log_scalar("picture_accuracy", 100 * mean("picture_right"), products, round=2)
-            metrics.log_scalar("temperature", mean("temperature_sum"), products, round=4)
+            for name, key, times, digits in (
+                ("loss", "loss_sum", 1, 4),
+                ("title_accuracy", "title_right", 100, 2),
+                ("picture_accuracy", "picture_right", 100, 2),
+                ("temperature", "temperature_sum", 1, 4),
+            ):
+                metrics.log_scalar(name, times * (total[key] / products), products, round=digits)
 
     @staticmethod
     def logging_outputs_can_be_summed():

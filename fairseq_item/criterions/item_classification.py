@@ -5,6 +5,7 @@ from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
+from fairseq_item.criterions.logged import totals
 from fairseq_item.data.targets import NO_CATEGORY
 
 FIRST = 5
@@ -38,16 +39,13 @@ class ItemClassificationCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs):
         """Log the loss in nats and both accuracies in percent."""
-
-        def total(key):
-            return float(sum(float(log.get(key, 0)) for log in logging_outputs))
-
-        labelled, counted = total("sample_size"), total("counted")
+        total = totals(logging_outputs)
+        labelled, counted = total["sample_size"], total["counted"]
         if labelled > 0:
-            metrics.log_scalar("loss", total("loss_sum") / labelled, labelled, round=4)
+            metrics.log_scalar("loss", total["loss_sum"] / labelled, labelled, round=4)
         if counted > 0:
             for name, right in (("accuracy", "right"), ("accuracy_at_5", "right_at_5")):
-                metrics.log_scalar(name, 100 * total(right) / counted, counted, round=3)
+                metrics.log_scalar(name, 100 * total[right] / counted, counted, round=3)
 
     @staticmethod
     def logging_outputs_can_be_summed():

@@ -9,6 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
 
+from fairseq_item.criterions.logged import totals
 from fairseq_item.criterions.view_contrast import ViewContrast
 
 OBJECTIVES = ("itm", "mlm", "gmlm", "mim", "gmim")
@@ -122,24 +123,21 @@ class ItemPretrainingCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs):
         """Log each objective unweighted and weighted, their total as ``loss``, and accuracies."""
-
-        def total(key):
-            return float(sum(float(log.get(key, 0)) for log in logging_outputs))
-
-        products, places = total("sample_size"), total("places")
+        total = totals(logging_outputs)
+        products, places = total["sample_size"], total["places"]
         units = {"itm": products}
-        units.update(dict.fromkeys(("mlm", "gmlm"), total("title_products")))
-        units.update(dict.fromkeys(("mim", "gmim"), total("patch_products")))
-        units["view"] = total("view_products")
+        units.update(dict.fromkeys(("mlm", "gmlm"), total["title_products"]))
+        units.update(dict.fromkeys(("mim", "gmim"), total["patch_products"]))
+        units["view"] = total["view_products"]
         for name in LOGGED:
             if units[name] > 0:
                 for key in (name, f"{name}_weighted"):
-                    metrics.log_scalar(key, total(f"{key}_sum") / units[name], units[name], round=4)
+                    metrics.log_scalar(key, total[f"{key}_sum"] / units[name], units[name], round=4)
         metrics.log_derived("loss", _total_loss)
         right = {"itm": products, "mlm": places, "gmlm": places, "view": units["view"]}
         for name, count in right.items():
             if count > 0:
-                accuracy = 100 * total(f"{name}_right") / count
+                accuracy = 100 * total[f"{name}_right"] / count
                 metrics.log_scalar(f"{name}_accuracy", accuracy, count, round=2)
 
     @staticmethod
