@@ -49,3 +49,20 @@ class FusedAdamW(FairseqOptimizer):
     @property
     def supports_flat_params(self):
         return True
+
+    def clip_grad_norm(self, max_norm, aggregate_norm_fn=None):
+        """The norm of all gradients, which are scaled down to ``max_norm`` if that is above 0.
+
+        As fairseq's, but by torch's kernels for lists of tensors: two for each tensor less.
+
+        Args:
+            max_norm: the greatest norm that is left alone; 0 only measures.
+            aggregate_norm_fn: makes the norm of all shards out of this one's, or None.
+        """
+        gradients = [p.grad for p in self.params if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if aggregate_norm_fn is not None:
+            norm = aggregate_norm_fn(norm)
+        if max_norm > 0:
+            torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp_(max=1))
+        return norm

@@ -1,4 +1,6 @@
+import pytest
 import torch
+from fairseq.utils import clip_grad_norm_
 from omegaconf import OmegaConf
 
 import fairseq_item
@@ -67,3 +69,17 @@ def test_it_goes_on_from_its_state(tmp_path):
         step(rest, after, number)
     assert_close(rest, whole)
     assert not torch.allclose(rest[0], first[0])
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.5, 100.0])
+def test_the_norm_is_clipped_as_fairseq_does(max_norm):
+    own, other = parameters(), parameters()
+    for p, q in zip(own, other, strict=True):
+        p.grad, q.grad = p.detach().clone(), q.detach().clone()
+    own.append(torch.nn.Parameter(torch.ones(2)))  # took no part in the loss
+    norm = optimizer(own).clip_grad_norm(max_norm)
+    expected = clip_grad_norm_(other, max_norm)
+    assert torch.allclose(norm, expected, rtol=1e-6)
+    assert_close([p.grad for p in own[:2]], [q.grad for q in other])
+    doubled = optimizer(own).clip_grad_norm(0.0, lambda value: 2 * value)
+    assert torch.allclose(doubled, 2 * min(norm, torch.tensor(max_norm or 1e9)), rtol=1e-4)
