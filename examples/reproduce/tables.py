@@ -26,8 +26,12 @@ def write(out, settings, runs):
     if not found:
         return
     categories = gather.categories(out, runs)
+    facts, (first, last) = gather.facts(out, runs), ends(settings)
+    theirs = (["paper, test MAR / MAP"], published(settings, "test"))
+    ours = (["parameters", "updates", "training"], lambda name: _facts(facts.get(name)))
     sections = [
-        search_table(settings, found, gather.facts(out, runs)),
+        search_table(settings, found, first, "Same-product search, as the paper compares", theirs),
+        search_table(settings, found, last, "Same-product search, default index", ours),
         category_table(settings, categories),
         index_table(settings, found),
         unlike_table(settings, found),
@@ -53,32 +57,43 @@ def write(out, settings, runs):
     plots.write(out, settings, runs, found)
 
 
-def search_table(settings, found, facts):
-    """Same-product search: every model under the paper's index and under the default one."""
-    first, last = ends(settings)
-    rows = [["model", *(f"{half} {m}" for half in HALVES for m in METRICS),
-             *(f"default index: {half} {m}" for half in HALVES for m in METRICS),
-             "paper: test MAR / MAP", "parameters", "updates x batch", "training"]]  # fmt: skip
+def search_table(settings, found, index, title, more):
+    """Same-product search of every model under one index.
+
+    Args:
+        settings, found: as in :func:`write`.
+        index: name of the index; floors need none.
+        title: of the section.
+        more: (headers of further columns, function of a model's name that gives their cells).
+    """
+    headers, cells_of = more
+    rows = [["model", *(f"{half} {metric}" for half in HALVES for metric in METRICS), *headers]]
     for name, entry in _rows(settings, found):
-        cells = [entry["label"]]
-        for index in (first, last) if name not in gather.FLOORS else ("", None):
-            for half in HALVES:
-                for metric in METRICS:
-                    values = pick(found, model=name, queries="query", index=index,
-                                  part="fused", half=half, metric=metric)  # fmt: skip
-                    cells.append(spread(values))
-        published = entry.get("published", {}).get("test")
-        cells.append(" / ".join(f"{value:.2f}" for value in published) if published else "")
-        cells += _facts(facts.get(name))
-        rows.append(cells)
-    count = {half: _queries(found, half) for half in HALVES}
-    return _section(
-        "Same-product search",
-        f"{count['dev']} development and {count['test']} test queries, percent, mean ± standard "
-        "deviation over seeds. First as the paper compares embeddings (plain cosines, the largest "
-        "of the three), then under the default of `item-index`.",
-        rows,
+        of = "" if name in gather.FLOORS else index
+        values = [
+            pick(found, model=name, queries="query", index=of, part="fused", half=half, metric=m)
+            for half in HALVES
+            for m in METRICS
+        ]
+        rows.append([entry["label"], *map(spread, values), *cells_of(name)])
+    options = settings["indexes"][index]
+    weights = " ".join(f"{weight:g}" for weight in options["weights"])
+    text = (
+        f"{_queries(found, 'dev')} development and {_queries(found, 'test')} test queries, "
+        "percent, mean ± standard deviation over seeds. Transform {transform}, calibration "
+        "{calibration}, fusion {fusion}, weights " + weights + "."
     )
+    return _section(title, text.format(**options), rows)
+
+
+def published(settings, what):
+    """Column of the paper's figures: ``what`` is "test" or "acc_test"."""
+
+    def cells(name):
+        found = settings["models"].get(name, {}).get("published", {}).get(what)
+        return [" / ".join(f"{value:.2f}" for value in found) if found else ""]
+
+    return cells
 
 
 def _queries(found, half):
@@ -89,7 +104,7 @@ def _queries(found, half):
 def _facts(fact):
     if fact is None:
         return ["", "", ""]
-    updates = fact["updates"] or "early stop"
+    updates = fact["updates"] or "until no gain,"
     times = [s for s in fact["seconds"] if s]
     minutes = f"{sum(times) / len(times) / 60:.1f} min" if times else ""
     return [f"{fact['parameters'] / 1e6:.1f} M", f"{updates} x {fact['batch']}", minutes]
@@ -109,21 +124,15 @@ def category_table(settings, categories):
         return None
     names = [(split, f"Acc@{k}") for split in ("valid", "test") for k in (1, 5)]
     rows = [["model", *(f"{split} {metric}" for split, metric in names),
-             "paper: test Acc@1 / Acc@5"]]  # fmt: skip
+             "paper, test Acc@1 / Acc@5"]]  # fmt: skip
     products = set()
     for name, entry in settings["models"].items():
         if name not in categories:
             continue
         seeds = categories[name].values()
         products |= {tuple(s[split]["with_category"] for split in ("valid", "test")) for s in seeds}
-        published = entry.get("published", {}).get("acc_test")
-        rows.append(
-            [
-                entry["label"],
-                *(spread([s[split][metric] for s in seeds]) for split, metric in names),
-                " / ".join(f"{value:.2f}" for value in published) if published else "",
-            ]
-        )
+        values = [spread([s[split][metric] for s in seeds]) for split, metric in names]
+        rows.append([entry["label"], *values, *published(settings, "acc_test")(name)])
     count = " and ".join(map(str, products.pop())) if products else ""
     return _section("Leaf-category prediction", f"Percent of {count} products.", rows)
 
