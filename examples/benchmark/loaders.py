@@ -1,0 +1,142 @@
+"""The ways of loading that the loading benchmark compares, over the same drawn pictures."""
+
+import os
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from photos import QUALITY, draw_photo
+
+from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
+from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
+from fairseq_item.data.token_store import TokenStore, TokenWriter
+
+STORED, SHOWN, BATCH, WORDS = 256, 224, 128, 5000
+SCALE = Augmentation().crop_scale
+SHARDS = 4
+
+
+def write_data(work, count, seed=1):
+    """The same pictures as both kinds of store, as a folder of JPEGs and as tars of them."""
+    rng = np.random.default_rng(seed)
+    folder = work / "folder" / "all"
+    folder.mkdir(parents=True)
+    with (
+        ImageStoreWriter(work / "patches", "patches", STORED) as patches,
+        ImageStoreWriter(work / "jpeg", "jpeg", STORED, jpeg_quality=QUALITY) as jpeg,
+        TokenWriter(work / "title", WORDS) as titles,
+    ):
+        for number in range(count):
+            picture = draw_photo(rng, STORED, STORED)
+            patches.add(picture)
+            jpeg.add(picture)
+            picture.save(folder / f"{number:06}.jpg", quality=QUALITY)
+            titles.add(rng.integers(4, WORDS, rng.integers(4, 30)))
+    for shard in range(SHARDS):
+        with tarfile.open(work / f"shard-{shard}.tar", "w") as tar:
+            for path in sorted(folder.iterdir())[shard::SHARDS]:
+                tar.add(path, path.name)
+
+
+def product_dataset(work, codec, corrupted=True):
+    """Our dataset of the pictures in ``codec``, as pre-training makes it, or uncorrupted."""
+    from fairseq.data import Dictionary
+
+    dictionary = Dictionary()
+    for number in range(WORDS - dictionary.nspecial):
+        dictionary.add_symbol(f"w{number}")
+    dictionary.add_symbol("<mask>")
+    stores = TokenStore(work / "title"), ImageStore(work / codec)
+    geometry = Geometry(SHOWN, 16, 36)
+    corruption = Corruption() if corrupted else None
+    return ItemDataset(*stores, dictionary, geometry, corruption, Augmentation(), shuffle=True)
+
+
+def item_loader(work, codec, passes, workers):
+    """A loader of ours: batches of ``BATCH`` products, in the orders of ``passes`` epochs."""
+    from torch.utils.data import DataLoader
+
+    dataset = product_dataset(work, codec)
+    batches = []
+    for epoch in range(1, passes + 1):
+        dataset.set_epoch(epoch)
+        order = dataset.ordered_indices()
+        batches += [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+    return DataLoader(
+        dataset, batch_sampler=batches, collate_fn=dataset.collater, num_workers=workers
+    )
+
+
+def folder_loader(work, passes, workers):
+    """torchvision's: a folder of JPEGs."""
+    from torch.utils.data import DataLoader, RandomSampler
+    from torchvision.datasets import ImageFolder
+
+    dataset = ImageFolder(work / "folder", transform())
+    sampler = RandomSampler(dataset, num_samples=passes * len(dataset))
+    return DataLoader(dataset, BATCH, sampler=sampler, num_workers=workers)
+
+
+def web_loader(work, passes, workers):
+    """webdataset's: tars, read from end to end through a buffer that shuffles."""
+    import webdataset
+
+    shards = [str(work / f"shard-{shard}.tar") for shard in range(SHARDS)] * passes
+    dataset = (
+        webdataset.WebDataset(shards, shardshuffle=False)
+        .shuffle(500)
+        .decode("pil")
+        .to_tuple("jpg", "__key__")
+        .map_tuple(transform(), len)
+        .batched(BATCH)
+    )
+    return webdataset.WebLoader(dataset, batch_size=None, num_workers=workers)
+
+
+def transform():
+    """The usual augmentation, to uint8 as ours."""
+    from torchvision.transforms import (
+        Compose,
+        PILToTensor,
+        RandomHorizontalFlip,
+        RandomResizedCrop,
+    )
+
+    return Compose([RandomResizedCrop(SHOWN, SCALE), RandomHorizontalFlip(), PILToTensor()])
+
+
+def loaders(work):
+    """name -> (function of passes and workers that makes a loader, the files that it reads)."""
+    found = {
+        "ImageFolder": (
+            lambda passes, workers: folder_loader(work, passes, workers),
+            sorted((work / "folder" / "all").iterdir()),
+        )
+    }
+    try:
+        import webdataset  # noqa: F401
+    except ImportError:
+        sys.stderr.write("webdataset is not installed; its rows are left out\n")
+    else:
+        found["webdataset"] = (
+            lambda passes, workers: web_loader(work, passes, workers),
+            sorted(work.glob("shard-*.tar")),
+        )
+    for codec in ("patches", "jpeg"):
+        found[f"ours, {codec}"] = (
+            lambda passes, workers, codec=codec: item_loader(work, codec, passes, workers),
+            [work / f"{codec}.bin"],
+        )
+    return found
+
+
+def forget(paths):
+    """Tell the system to drop its copies of files; whether it could be told."""
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    for path in map(Path, paths):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())  # what is not on disk yet would stay
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
