@@ -7,7 +7,7 @@ VENV ?= .venv
 OUT ?= quickstart
 export PYTHON
 
-.PHONY: setup test lint quickstart clean
+.PHONY: setup test lint quickstart smoke benchmark clean
 
 setup: $(VENV)/.ready
 
@@ -24,5 +24,13 @@ lint: setup
 quickstart: setup
 	VENV=$(VENV) OUT=$(OUT) CATALOG=$(CATALOG) IMAGES=$(IMAGES) examples/quickstart/run.sh
 
+# Every model and experiment in a size that takes a minute or two.
+smoke: setup
+	$(VENV)/bin/python examples/reproduce/reproduce.py --size smoke --out reproduce-smoke --jobs 2
+
+benchmark: setup
+	$(VENV)/bin/python -m pip --disable-pip-version-check install -q --no-build-isolation -e ".[benchmark]"
+	VENV=$(VENV) OUT=benchmark examples/benchmark/run.sh
+
 clean:
-	rm -rf quickstart build *.egg-info
+	rm -rf quickstart reproduce-smoke benchmark build *.egg-info
