@@ -16,7 +16,13 @@ from fairseq_item.data.collate import (
 from fairseq_item.data.masking import mask_patches, mask_title
 from fairseq_item.data.patches import patchify
 from fairseq_item.data.settings import Augmentation, Corruption, Geometry, Views
-from fairseq_item.data.views import second_title, word_starts
+from fairseq_item.data.views import (
+    change_light,
+    piece_halves,
+    second_title,
+    split_pieces,
+    word_starts,
+)
 
 __all__ = ["Augmentation", "Corruption", "Geometry", "ItemDataset", "Views"]
 
@@ -56,6 +62,7 @@ class ItemDataset(FairseqDataset):
         self.titles, self.images = titles, images
         self.geometry, self.corruption, self.augmentation = geometry, corruption, augmentation
         self.views, self.word_starts = views, word_starts(dictionary)
+        self.halves = piece_halves(dictionary) if views is not None and views.split_prob else {}
         self.seed, self.fixed, self.shuffle = seed, fixed, shuffle
         self.epoch = 0
         self.cls, self.sep, self.pad = dictionary.bos(), dictionary.eos(), dictionary.pad()
@@ -126,13 +133,20 @@ class ItemDataset(FairseqDataset):
         return sample
 
     def _second_view(self, index, title, rng, out):
-        lacks = rng.random() / max(self.views.single_prob, 1e-9)
+        views = self.views
+        lacks = rng.random() / max(views.single_prob, 1e-9)
         has_picture = not lacks < 0.5
         if has_picture and lacks < 1.0:
             title = title[:0]
+        title = second_title(title, self.word_starts, rng, views.word_drop_prob)
+        if views.split_prob:
+            title = split_pieces(title, self.halves, rng, views.split_prob)
+        patches = self._patches(index, rng, out)
+        if views.light:
+            change_light(patches.numpy(), rng, views.light)
         return {
-            "view_title": second_title(title, self.word_starts, rng, self.views.word_drop_prob),
-            "view_patches": self._patches(index, rng, out),
+            "view_title": title[: self.geometry.max_title_length],
+            "view_patches": patches,
             "view_has_picture": has_picture,
         }
 

@@ -43,7 +43,11 @@ class Views:
         word_drop_prob: share of words left out.
         single_prob: share of views that have only the title or only the picture, half of each, so
             that neither embedding can lean on the other modality.
+        split_prob: share of pieces that are broken in two, as an unusual spelling would be.
+        light: greatest change of contrast and of each colour's brightness, as a part.
     """
 
     word_drop_prob: float = 0.35
     single_prob: float = 0.5
+    split_prob: float = 0.0
+    light: float = 0.0

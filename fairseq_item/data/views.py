@@ -1,4 +1,4 @@
-"""A second view of a title, as another seller might have written it: beyond the paper."""
+"""A second view of a product, as another seller might have listed it: beyond the paper."""
 
 import numpy as np
 
@@ -30,3 +30,56 @@ def second_title(pieces, starts, rng, drop_prob=0.35):
 def word_starts(dictionary):
     """Which symbols of a fairseq ``Dictionary`` of SentencePiece pieces begin a word."""
     return np.array([symbol.startswith("\u2581") for symbol in dictionary.symbols])
+
+
+def piece_halves(dictionary):
+    """How each symbol of a fairseq ``Dictionary`` can be written as two others.
+
+    Returns:
+        dict: symbol number -> int64 array (n, 2), for those symbols with n >= 1 ways.
+    """
+    symbols = dictionary.symbols
+    known = {symbol: i for i, symbol in enumerate(symbols) if i >= dictionary.nspecial}
+    halves = {}
+    for symbol, number in known.items():
+        ways = [(symbol[:i], symbol[i:]) for i in range(1, len(symbol))]
+        pairs = [(known[a], known[b]) for a, b in ways if a in known and b in known]
+        if pairs:
+            halves[number] = np.array(pairs, np.int64)
+    return halves
+
+
+def split_pieces(pieces, halves, rng, prob):
+    """Break pieces in two, so that a word is met in other spellings of it (compare BPE-dropout,
+    Provilkov et al. 2020, which needs the text; this needs the pieces alone).
+
+    Args:
+        pieces: int array of shape (n,).
+        halves: of :func:`piece_halves`.
+        rng: ``numpy.random.Generator``.
+        prob: probability that a piece is broken, where it can be.
+
+    Returns:
+        int array of shape (k,), k >= n.
+    """
+    broken = rng.random(len(pieces)) < prob
+    written = []
+    for piece, torn in zip(pieces.tolist(), broken):
+        ways = halves.get(piece) if torn else None
+        written += [piece] if ways is None else ways[rng.integers(len(ways))].tolist()
+    return np.array(written, pieces.dtype)
+
+
+def change_light(patches, rng, strength):
+    """Change a picture's contrast and the brightness of each colour, in place.
+
+    Args:
+        patches: uint8 array of shape (..., p*p*3), colours last.
+        rng: ``numpy.random.Generator``.
+        strength: greatest change, as a part: 0.3 multiplies by 0.7 to 1.3.
+    """
+    contrast, *gains = rng.uniform(1 - strength, 1 + strength, 4)
+    pixels = patches.reshape(-1, 3).astype(np.float32)
+    middle = pixels.mean()
+    changed = ((pixels - middle) * np.float32(contrast) + middle) * np.array(gains, np.float32)
+    patches[...] = changed.clip(0, 255).reshape(patches.shape)

@@ -37,6 +37,17 @@ class ItemPretrainingConfig(AugmentedTaskConfig):
         default=0.5,
         metadata={"help": "share of second views with only a title or only a picture"},
     )
+    view_split: float = field(
+        default=0.0,
+        metadata={"help": "share of pieces that the second view's title breaks in two"},
+    )
+    view_light: float = field(
+        default=0.0,
+        metadata={
+            "help": "greatest change of contrast and colours in the second view's picture, as a "
+            "part"
+        },
+    )
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
 
 
@@ -50,7 +61,8 @@ class ItemPretrainingTask(ProductTask):
 
     def _views(self):
         if self.cfg.view_contrast_weight > 0:
-            return Views(self.cfg.view_word_drop, self.cfg.view_single)
+            names = ("view_word_drop", "view_single", "view_split", "view_light")
+            return Views(*(getattr(self.cfg, name) for name in names))
         return None
 
     def load_dataset(self, split, **kwargs):

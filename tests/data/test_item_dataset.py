@@ -236,3 +236,29 @@ def test_titles_and_pictures_must_be_as_many():
     d = dictionary()
     with pytest.raises(ValueError, match="3 titles beside 2 pictures"):
         ItemDataset(Titles(titles(3), d.eos()), Images(2), d, GEOMETRY)
+
+
+def test_stronger_views_change_the_second_view_alone():
+    augmentation = Augmentation()
+    plain = dataset(augmentation=augmentation, views=Views(single_prob=0.0))
+    lit = dataset(augmentation=augmentation, views=Views(single_prob=0.0, light=0.4))
+    differ = 0
+    for index in range(10):
+        one, other = plain[index], lit[index]
+        assert torch.equal(one["patches"], other["patches"])
+        assert np.array_equal(one["title"], other["title"])
+        assert np.array_equal(one["view_title"], other["view_title"])
+        differ += not torch.equal(one["view_patches"], other["view_patches"])
+    assert differ == 10
+
+
+def test_a_torn_title_is_cut_to_the_models_length():
+    d = Dictionary()
+    for symbol in ("ab", "a", "b", "<mask>"):
+        d.add_symbol(symbol)
+    data = ItemDataset(
+        Titles([[d.index("ab")] * 5] * 2, d.eos()), Images(2), d, GEOMETRY,
+        views=Views(word_drop_prob=0.0, single_prob=0.0, split_prob=1.0),
+    )  # fmt: skip
+    assert [d[i] for i in data[0]["view_title"]] == ["a", "b", "a", "b", "a"]
+    assert [d[i] for i in data[0]["title"]] == ["ab"] * 5

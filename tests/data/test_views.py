@@ -3,8 +3,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from fairseq.data import Dictionary
 
-from fairseq_item.data.views import second_title, word_starts
+from fairseq_item.data.views import (
+    change_light,
+    piece_halves,
+    second_title,
+    split_pieces,
+    word_starts,
+)
 
 # Words of one, two and three pieces: 10 | 11 12 | 13 14 15 | 16
 STARTS = np.isin(np.arange(20), [10, 11, 13, 16])
@@ -72,3 +79,53 @@ def test_words_begin_where_sentencepiece_says():
     symbols = ["<s>", "<unk>", "\u2581red", "dish", "\u2581", "<mask>"]
     starts = word_starts(types.SimpleNamespace(symbols=symbols))
     assert starts.tolist() == [False, False, True, False, True, False]
+
+
+def spelled(*symbols):
+    d = Dictionary()
+    for symbol in symbols:
+        d.add_symbol(symbol)
+    return d
+
+
+def test_halves_are_all_ways_to_write_a_piece_as_two_known_ones():
+    d = spelled("\u2581shoe", "\u2581s", "hoe", "\u2581sho", "e", "ho", "x")
+    number = {symbol: d.index(symbol) for symbol in d.symbols}
+    ways = {key: {tuple(pair) for pair in pairs.tolist()} for key, pairs in piece_halves(d).items()}
+    assert ways == {
+        number["\u2581shoe"]: {
+            (number["\u2581s"], number["hoe"]),
+            (number["\u2581sho"], number["e"]),
+        },
+        number["hoe"]: {(number["ho"], number["e"])},
+        number["\u2581sho"]: {(number["\u2581s"], number["ho"])},
+    }
+
+
+def test_split_pieces_spell_the_same_title():
+    d = spelled("\u2581red", "\u2581r", "ed", "\u2581shoe", "\u2581s", "hoe")
+    title = np.array([d.index("\u2581red"), d.index("\u2581shoe"), d.index("ed")])
+    halves, rng = piece_halves(d), np.random.default_rng(0)
+    lengths = set()
+    for _ in range(50):
+        torn = split_pieces(title, halves, rng, 0.5)
+        assert "".join(d[i] for i in torn) == "\u2581red\u2581shoeed"
+        lengths.add(len(torn))
+    assert lengths == {3, 4, 5}
+    assert np.array_equal(split_pieces(title, halves, rng, 0.0), title)
+    assert len(split_pieces(title, halves, rng, 1.0)) == 5
+
+
+def test_light_by_hand():
+    class Fixed:
+        def uniform(self, low, high, count):
+            assert (low, high, count) == (0.5, 1.5, 4)
+            return np.array([0.5, 1.0, 1.5, 0.5])
+
+    patches = np.array([[0, 100, 200, 100, 100, 100]], np.uint8)  # two pixels, mean 100
+    change_light(patches, Fixed(), 0.5)
+    # Half the contrast: 50 100 150 and 100 100 100; then the colours by 1, 1.5 and 0.5.
+    assert patches.tolist() == [[50, 150, 75, 100, 150, 50]]
+    white = np.full((2, 3), 255, np.uint8)
+    change_light(white, np.random.default_rng(1), 0.3)
+    assert white.max() <= 255
