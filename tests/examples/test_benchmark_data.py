@@ -57,6 +57,9 @@ def test_loading(tmp_path, loaders, capsys):
     if sys.platform == "linux":
         assert "ours, patches, 2 workers" in rows(tmp_path / "loading-cold.json")
     assert list(rows(tmp_path / "loading-steps.json"))[-1] == "collate"
+    opened = rows(tmp_path / "opening.json")
+    assert list(opened) == ["1,000 products", "10,000 products"]
+    assert all(row["open (ms)"] > 0 for row in opened.values())
 
 
 def test_all_ways_load_every_picture(tmp_path, loaders):
