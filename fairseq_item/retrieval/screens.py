@@ -117,14 +117,14 @@ class MaxScreen(_Screen):
     def __init__(self, block, products):
         super().__init__(block)
         self.products = [products([v], [q]) for v, q in zip(self.vectors, self.queries)]
-        self.slack = [product.absolute + ROUNDING for product in self.products]
+        self.slack = [product.absolute + 2 * ROUNDING for product in self.products]
 
     def aim(self, floor):
         super().aim(floor)
         self.least = []
         for i, (column, part) in enumerate(zip(self.columns, self.parts)):
             weight, calibration = self.fuser.weights[column], self.fuser.calibrations[part]
-            cosine = least_cosine(lambda s, w=weight, c=calibration: w * c(s), floor)
+            cosine = least_cosine(calibration, floor / weight)
             least = _least(cosine - self.slack[i], self.products[i].relative)
             self.least.append(np.where(self.ours[:, i], least, np.float32(np.inf)))
 
@@ -184,21 +184,23 @@ class TabledSumScreen(MaxScreen):
         return fused >= self.least[:, None]
 
 
-def least_cosine(increasing, floor):
-    """Below which no cosine gives a score that reaches the floor.
+def least_cosine(calibration, floor):
+    """Below which no cosine is calibrated to a score that reaches the floor.
 
     Args:
-        increasing: function of arrays of cosines.
+        calibration: any increasing function of arrays of cosines.
         floor: (q,) float64.
 
     Returns:
-        (q,) float64; -inf where all may reach it, ``END`` where none does.
+        (q,) float64, to within ``ROUNDING``; -inf or beyond ``END`` where all reach it, or none.
     """
+    if isinstance(calibration, Affine):
+        return calibration.centre + calibration.scale * floor
     low, high = np.full(len(floor), -END), np.full(len(floor), END)
-    always = increasing(low) >= floor
+    always = calibration(low) >= floor
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        reached = increasing(middle) >= floor
+        reached = calibration(middle) >= floor
         high, low = np.where(reached, middle, high), np.where(reached, low, middle)
     return np.where(always, -np.inf, low)
 

@@ -1,0 +1,243 @@
+"""Growth: time and memory of each stage, from a thousand products to a hundred thousand.
+
+    python examples/benchmark/growth.py --out results
+
+Each stage is the real command in a process of its own; its memory is the most that this process
+held, mapped files included. Pictures are 32 pixels, drawn from a pool of JPEGs; the model is one
+untrained layer of 64: what grows does not depend on their size. "load" is one epoch of training
+batches. "search" asks the same queries at every size.
+
+An exponent is that of a n^b + c through the smallest and the two largest sizes, so that the start
+of a process does not pass for growth: 1 is linear, 0 is constant.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from bench import machine
+from children import ROOT, measure
+from PIL import Image
+
+from fairseq_item.files import atomic_path
+
+STAGES = ("pack", "binarise", "load", "embed", "index", "search")
+STREAMING = STAGES[:4]
+SIDE, PATCH = 32, 8
+POOL = 64
+QUERIES = 200
+KINDS = ("mug", "pan", "hat", "shoe", "bag", "lamp", "desk", "coat")
+COLOURS = ("red", "blue", "green", "black", "white", "small", "large", "old")
+
+# Reads every batch of one epoch, as training does.
+LOAD = f"""
+import sys
+import fairseq_item
+from fairseq import options, tasks
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+fairseq_item.register()
+argv = [sys.argv[1], "--task", "item_pretraining", "--arch", "item_tiny",
+        "--criterion", "item_pretraining", "--image-size", "{SIDE}", "--patch-size", "{PATCH}"]
+parser = options.get_training_parser("item_pretraining")
+cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, input_args=argv))
+task = tasks.setup_task(cfg.task)
+task.load_dataset("train")
+batches = task.get_batch_iterator(task.dataset("train"), max_sentences=128, num_workers=0)
+count = sum(len(batch["id"]) for batch in batches.next_epoch_itr(shuffle=True))
+assert count == len(task.dataset("train")), count
+"""
+
+
+def write_catalog(folder, count):
+    """``products.tsv`` and ``images/``: a pool of drawn JPEGs that many products share."""
+    rng = np.random.default_rng(0)
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    for number in range(POOL):
+        blocks = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((SIDE, SIDE)).save(images / f"{number}.jpg")
+    with open(folder / "products.tsv", "w", encoding="utf-8") as out:
+        out.write("id\ttitle\timage\n")
+        for i in range(count):
+            kind, first, second, model = rng.integers((8, 8, 8, 10_000))
+            title = f"{COLOURS[first]} {COLOURS[second]} {KINDS[kind]} {model}"
+            out.write(f"p{i}\t{title}\t{i % POOL}.jpg\n")
+    return folder / "products.tsv", images
+
+
+class Growth:
+    """One run over all sizes."""
+
+    def __init__(self, work):
+        self.work = work
+        self.load = work / "load.py"
+        self.load.write_text(LOAD, encoding="utf-8")
+        self.model = None
+        self.measured = {stage: [] for stage in STAGES}
+
+    def size(self, count):
+        """All stages with so many products."""
+        folder = self.work / str(count)
+        catalog, images = write_catalog(folder, count)
+        data, preprocess = folder / "data", ROOT / "preprocess"
+        self.stage(
+            "pack", preprocess / "pack_images.py", catalog, "--image-root", images, "--out", data,
+            "--split", "train", "--image-size", SIDE, "--patch-size", PATCH, "--workers", 1,
+        )  # fmt: skip
+        self.vocabulary(catalog, data)
+        self.stage("binarise", preprocess / "binarize_titles.py", data)
+        self.stage("load", self.load, data)
+        if self.model is None:
+            self.train(data)
+        retrieval = "fairseq_item.retrieval"
+        self.stage(
+            "embed", f"{retrieval}.embed", "--checkpoint", self.model / "checkpoint_last.pt",
+            "--data", data, "--split", "train", "--out", folder / "embeddings", "--device", "cpu",
+        )  # fmt: skip
+        if not (self.work / "queries").exists():
+            self.queries(folder / "embeddings")
+        self.stage("index", f"{retrieval}.index", folder / "embeddings", "--out", folder / "index")
+        self.stage(
+            "search", f"{retrieval}.search", folder / "index", "--queries", self.work / "queries",
+            "--out", folder / "hits.tsv",
+        )  # fmt: skip
+        shutil.rmtree(folder)
+
+    def stage(self, name, *command):
+        usage = measure(*command)
+        self.measured[name].append((usage.seconds, usage.memory))
+        sys.stderr.write(f"{name}: {usage.seconds:.1f} s, {usage.memory:.0f} MiB\n")
+
+    def vocabulary(self, catalog, data):
+        """The same pieces at every size."""
+        if not (self.work / "title").exists():
+            script = ROOT / "preprocess" / "train_bpe.py"
+            measure(script, catalog, "--out", self.work / "title", "--vocab-size", 400)
+        shutil.copytree(self.work / "title", data / "title", dirs_exist_ok=True)
+
+    def train(self, data):
+        """A model after one update: a checkpoint to embed with."""
+        self.model = self.work / "model"
+        measure(
+            "fairseq_cli.train", data, "--user-dir", ROOT / "fairseq_item", "--save-dir",
+            self.model, "--task", "item_pretraining", "--criterion", "item_pretraining",
+            "--arch", "item_tiny", "--encoder-layers", 1, "--encoder-embed-dim", 64,
+            "--encoder-attention-heads", 2, "--image-size", SIDE, "--patch-size", PATCH,
+            "--optimizer", "fused_adamw", "--lr", 1e-3, "--batch-size", 64, "--max-update", 1,
+            "--cpu", "--num-workers", 0, "--disable-validation", "--no-epoch-checkpoints",
+        )  # fmt: skip
+
+    def queries(self, embeddings):
+        """The first embeddings, as the queries of all sizes."""
+        from fairseq_item.retrieval.embeddings import PARTS, Embeddings, EmbeddingWriter
+
+        items = Embeddings.load(embeddings)
+        named = [{"id": name} for name in items.ids[:QUERIES]]
+        writer = EmbeddingWriter(self.work / "queries", named, items.dim)
+        writer.write(0, *(items.rows(part, 0, QUERIES) for part in PARTS))
+        writer.finish()
+
+
+def exponent(sizes, values):
+    """b of a n^b + c through the smallest and the two largest sizes; of a n^b through two."""
+    if len(sizes) == 2:
+        return math.log(values[1] / values[0]) / math.log(sizes[1] / sizes[0])
+    (n1, n2, n3), (v1, v2, v3) = ([x[0], *x[-2:]] for x in (sizes, values))
+    if v3 <= v1 or v2 <= v1:
+        return 0.0
+    low, high = 0.01, 5.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        ratio = (n3**middle - n1**middle) / (n2**middle - n1**middle)
+        low, high = (middle, high) if ratio < (v3 - v1) / (v2 - v1) else (low, middle)
+    return low
+
+
+def table(sizes, measured):
+    """Markdown: seconds and MiB at each size, and how they grow."""
+    header = ["growth"]
+    for unit in ("s", "MiB"):
+        header += [f"{count:,}: {unit}" for count in sizes] + [f"{unit}: exponent"]
+    header.append("bytes a product")
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for stage, values in measured.items():
+        cells = [stage]
+        for column, form in ((0, "{:.1f}"), (1, "{:.0f}")):
+            of = [value[column] for value in values]
+            cells += [form.format(v) for v in of] + [f"{exponent(sizes, of):.2f}"]
+        more = (values[-1][1] - values[0][1]) * (1 << 20) / (sizes[-1] - sizes[0])
+        lines.append(f"| {' | '.join([*cells, f'{more:,.0f}'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(sizes, measured, path):
+    """Two log-log panels, a line a stage, and the slope of linear growth."""
+    try:
+        import matplotlib
+    except ImportError:
+        sys.stderr.write("matplotlib is not installed: no growth.png\n")
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    for column, (axes, title) in enumerate(zip(panels, ("seconds", "peak memory, MiB"))):
+        lows = []
+        for stage, values in measured.items():
+            of = [value[column] for value in values]
+            lows.append(of[0])
+            style = "-" if stage in STREAMING else "--"
+            axes.loglog(sizes, of, style, marker="o", label=stage)
+        linear = [min(lows) * count / sizes[0] for count in sizes]
+        axes.loglog(sizes, linear, ":", color="grey", label="linear")
+        top = max(value[column] for values in measured.values() for value in values)
+        axes.set_ylim(min(lows) / 1.5, top * 2)
+        axes.set(title=title, xlabel="products")
+        axes.grid(alpha=0.3, which="both")
+    panels[0].legend(fontsize=8)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
+    plt.close(figure)
+
+
+def main():
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and JSON")
+    p.add_argument("--quick", action="store_true", help="1,000 and 3,000 products")
+    p.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    args = p.parse_args()
+    sizes = sorted(set([1000, 3000] if args.quick else args.sizes))
+    if len(sizes) < 2:
+        p.error("--sizes needs at least two of them")
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as work:
+        growth = Growth(Path(work))
+        for count in sizes:
+            growth.size(count)
+    text = table(sizes, growth.measured)
+    result = {
+        "stage": "growth",
+        "command": " ".join(["python", *sys.argv]),
+        "machine": machine(),
+        "sizes": sizes,
+        "seconds": {s: [v[0] for v in values] for s, values in growth.measured.items()},
+        "memory_mib": {s: [v[1] for v in values] for s, values in growth.measured.items()},
+    }
+    with atomic_path(out / "growth.json") as path:
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    with atomic_path(out / "growth.md") as path:
+        path.write_text(text, encoding="utf-8")
+    plot(sizes, growth.measured, out / "growth.png")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Synthetic embeddings for the search benchmark: listings of products, in clusters."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.retrieval.embeddings import PARTS, EmbeddingWriter
+
+BLOCK = 8192
+KINDS = 200
+LISTINGS = 3  # of a product, on average
+# How far listings of a product lie apart in each part, and how often they lack it.
+NOISE = {"global": 0.9, "title": 0.8, "image": 1.2}
+ABSENT = {"global": 0.0, "title": 0.01, "image": 0.03}
+
+
+def write_embeddings(folder, count, products, dim, seed, prefix):
+    """A folder of embeddings such as a model gives: kinds of products, products, their listings.
+
+    Args:
+        folder: what to write.
+        count: listings.
+        products: how many there are to draw from; folders with as many share them.
+        dim: values a part.
+        seed: of the listings.
+        prefix: of their ids.
+
+    Returns:
+        (count,) int64: the product of each listing.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(products, size=count)
+    items = [{"id": f"{prefix}{i}", "title": f"product {drawn[i]}"} for i in range(count)]
+    writer = EmbeddingWriter(folder, items, dim, "float16")
+    kinds = np.random.default_rng(0).normal(size=(len(PARTS), KINDS, dim)).astype(np.float32)
+    for start in range(0, count, BLOCK):
+        which = drawn[start : start + BLOCK]
+        writer.write(start, *(_rows(which, kinds[p], p, rng) for p in range(len(PARTS))))
+    writer.finish()
+    return drawn
+
+
+def _rows(which, kinds, column, rng):
+    part, dim = PARTS[column], kinds.shape[1]
+    rows = np.empty((len(which), dim), np.float32)
+    # A product's own direction comes from its number: nothing is kept of a million of them.
+    for number in np.unique(which):
+        own = np.random.Generator(np.random.SFC64([int(number), column]))
+        rows[which == number] = own.standard_normal(dim, np.float32)
+    rows += kinds[which % KINDS] + 1.5 * kinds[0]  # the cone in which all embeddings lie
+    rows += NOISE[part] * rng.standard_normal(rows.shape, np.float32)
+    rows[rng.random(len(rows)) < ABSENT[part]] = 0
+    return rows
+
+
+def folder_size(folder):
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in Path(folder).iterdir())
