@@ -34,17 +34,19 @@ COLD_REPEATS = 2
 def warm(work, count, passes, repeats):
     """All ways to load what the system holds in memory: a :class:`Report`."""
     store, order = ImageStore(work / "patches"), np.random.default_rng(0).permutation(count)
-    contestants = {"floor: copying the stored bytes": lambda: copy(store, order)}
-    amounts = dict.fromkeys(contestants, count)
+    contestants, groups = {}, {}
     for workers in (1, 2):
         for name, (make, _) in loaders(work).items():
-            full = f"{name}, {workers} worker{'s'[: workers - 1]}"
-            contestants[full] = lambda make=make, n=workers: exhaust(make(passes, n))
-            amounts[full] = passes * count
+            group = f"{workers} worker{'s'[: workers - 1]}"
+            contestants[f"{name}, {group}"] = lambda make=make, n=workers: exhaust(make(passes, n))
+            groups[f"{name}, {group}"] = group
+    floor = "floor: copying the stored bytes"
+    contestants[floor] = lambda: copy(store, order)
     seconds = alternate(contestants, repeats, warmup=0 if repeats == 1 else 1)
     report = Report("loading", "products")
-    for name in sorted(contestants, key=lambda name: name.startswith("floor")):
-        report.add(name, amounts[name], seconds[name])
+    for name, group in groups.items():
+        report.add(name, passes * count, seconds[name], group=group)
+    report.add(floor, count, seconds[floor], group="floor")
     return report
 
 
