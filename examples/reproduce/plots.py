@@ -27,9 +27,10 @@ def write(out, settings, runs, found):
     """
     out = Path(out)
     draw_scores(out / "scores.png", settings, found)
-    labels = {name: entry["label"] for name, entry in settings["models"].items()}
-    draw_curves(out / "curves.png", gather.curves(out, runs), labels)
-    draw_losses(out / "losses.png", out, [r for r in runs if r.first and not r.ablation])
+    models = [run for run in runs if not run.ablation]
+    labels = {run.name: run.label for run in models}
+    draw_curves(out / "curves.png", gather.curves(out, models), labels)
+    draw_losses(out / "losses.png", out, [run for run in models if run.first])
 
 
 def draw_scores(path, settings, found):
