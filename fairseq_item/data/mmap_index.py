@@ -67,7 +67,6 @@ class MMapIndex:
         self._open()
 
     def _open(self):
-        self._descriptor = None
         idx, data = idx_path(self.prefix), bin_path(self.prefix)
         for path in (idx, data):
             if not path.exists():
@@ -79,6 +78,8 @@ class MMapIndex:
         _, version, code, count = HEADER.unpack(header)
         if version != 1 or code not in DTYPES:
             raise InputError(f"{idx} has version {version} and dtype code {code}; write it again")
+        # Now, not when it is first read from: the file may be replaced meanwhile.
+        self._descriptor = os.open(data, os.O_RDONLY)
         self.dtype = np.dtype(DTYPES[code])
         if os.path.getsize(idx) != HEADER.size + 12 * count:
             raise InputError(f"{idx} does not hold the {count} items it announces; write it again")
@@ -114,8 +115,6 @@ class MMapIndex:
         """
         size, itemsize = int(self.sizes[i]), self.dtype.itemsize
         stop = size if stop is None else min(stop, size)
-        if self._descriptor is None:
-            self._descriptor = os.open(bin_path(self.prefix), os.O_RDONLY)
         # pread has no file position, so that processes forked from this one can share the file.
         length = max(0, stop - start) * itemsize
         data = os.pread(self._descriptor, length, int(self._offsets[i]) + start * itemsize)
@@ -128,7 +127,7 @@ class MMapIndex:
         return self._data[self._offsets // self.dtype.itemsize]
 
     def __del__(self):
-        if getattr(self, "_descriptor", None) is not None:
+        if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 
     # Worker processes map the files again; shipping a map through a pipe would copy it.

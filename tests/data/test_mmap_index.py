@@ -152,6 +152,22 @@ def test_read_notices_that_the_file_was_cut_since(tmp_path):
         index.read(3)
 
 
+def test_an_open_store_keeps_reading_what_it_opened(tmp_path):
+    items = make_items(np.uint8)
+    write(tmp_path / "a", items, np.uint8)
+    index = MMapIndex(tmp_path / "a")
+    write(tmp_path / "a", [np.zeros(9, np.uint8)], np.uint8)
+    np.testing.assert_array_equal(index.read(3), items[3])
+    np.testing.assert_array_equal(index[3], items[3])
+
+
+def test_files_are_closed(tmp_path):
+    write(tmp_path / "a", make_items(np.uint8), np.uint8)
+    descriptor = MMapIndex(tmp_path / "a")._descriptor  # of an index that is gone by now
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
 def test_first_elements(tmp_path):
     items = [item for item in make_items(np.uint16) if len(item)]
     write(tmp_path / "a", items, np.uint16)
