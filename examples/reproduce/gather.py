@@ -102,6 +102,13 @@ def curves(out, runs):
     return found
 
 
+def balances(out, runs):
+    """Reports of ``item-balance`` of the first seed: label of the model -> report."""
+    folders = {run.label: Path(out) / "runs" / run.folder for run in runs if run.first}
+    found = {label: _read(path / "balance" / "balance.json") for label, path in folders.items()}
+    return {label: report for label, report in found.items() if report is not None}
+
+
 def spread(values, digits=1):
     """ "mean ± standard deviation" of a list; without the latter where there is one value."""
     if not values:

@@ -9,6 +9,7 @@ import matplotlib
 from gather import ends, pick
 
 from fairseq_item.files import atomic_path
+from fairseq_item.retrieval import balance_plot
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -17,7 +18,7 @@ OURS, PAPERS, PLAIN, FLOOR = "#1f5fa8", "#c9ced6", "#8fb4de", "#777777"
 
 
 def write(out, settings, runs, found):
-    """Write ``scores.png``, ``curves.png`` and ``losses.png`` into ``out``.
+    """Write ``scores.png``, ``curves.png``, ``losses.png`` and ``balance.png`` into ``out``.
 
     Args:
         out: folder of ``reproduce.py``.
@@ -31,6 +32,9 @@ def write(out, settings, runs, found):
     labels = {run.name: run.label for run in models}
     draw_curves(out / "curves.png", gather.curves(out, models), labels)
     draw_losses(out / "losses.png", out, [run for run in models if run.first])
+    reports = gather.balances(out, models)
+    if reports:
+        balance_plot.plot(reports, out / "balance.png")
 
 
 def draw_scores(path, settings, found):

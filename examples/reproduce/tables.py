@@ -1,7 +1,6 @@
 """The tables of all that is done, as Markdown and CSV, and the plots beside them."""
 
 import csv
-import json
 from pathlib import Path
 
 import gather
@@ -230,9 +229,3 @@ def write_csv(path, records):
         writer = csv.DictWriter(out, names)
         writer.writeheader()
         writer.writerows(records)
-
-
-def read_balance(folder):
-    """The JSON of ``item-balance`` in a run's folder; None where it is not there."""
-    path = Path(folder) / "balance" / "balance.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
