@@ -13,7 +13,7 @@ from fairseq_item.errors import InputError
 
 DTYPES = ("float32", "float16", "int8")
 # What is mapped of a file stays in the process' memory until it is let go: after so many bytes.
-KEPT = 256 << 20
+KEPT = 64 << 20
 # Reading one byte of a mapped file brings in its neighbours, too.
 BYTES_AROUND = 1 << 16
 
