@@ -119,13 +119,16 @@ def test_split_pieces_spell_the_same_title():
 def test_light_by_hand():
     class Fixed:
         def uniform(self, low, high, count):
-            assert (low, high, count) == (0.5, 1.5, 4)
-            return np.array([0.5, 1.0, 1.5, 0.5])
+            if count == 2:
+                assert (low, high) == (0.5, 1.5)
+                return np.array([0.5, 0.8])
+            assert (low, high, count) == (0.875, 1.125, 3)
+            return np.array([1.0, 1.125, 0.875])
 
     patches = np.array([[0, 100, 200, 100, 100, 100]], np.uint8)  # two pixels, mean 100
     change_light(patches, Fixed(), 0.5)
-    # Half the contrast: 50 100 150 and 100 100 100; then the colours by 1, 1.5 and 0.5.
-    assert patches.tolist() == [[50, 150, 75, 100, 150, 50]]
+    # Half the contrast: 50 100 150 and 100 100 100; then the colours by 0.8, 0.9 and 0.7.
+    assert patches.tolist() == [[40, 90, 105, 80, 90, 70]]
     white = np.full((2, 3), 255, np.uint8)
     change_light(white, np.random.default_rng(1), 0.3)
     assert white.max() <= 255
