@@ -17,7 +17,8 @@ cd "$(dirname "$0")/../.."
 catalog=${CATALOG:-} images=${IMAGES:-} out=${OUT:-quickstart} venv=${VENV:-.venv}
 updates=${UPDATES:-500} batch=${BATCH:-128} products=${PRODUCTS:-1500}
 objectives=${OBJECTIVES---view-contrast-weight 1 --view-temperature 0.2 \
-    --freeze-view-temperature --view-single 0.67 --crop-min-scale 0.25 --embed-layers all}
+    --freeze-view-temperature --view-single 0.67 --view-split 0.25 --view-light 0.4 \
+    --crop-min-scale 0.25 --embed-layers all}
 export PATH="$(cd "$venv" && pwd)/bin:$PATH"
 data=$out/data-bin model=$out/model
 # One core is left to the loader: threads that wait for one another on a busy core crawl.
