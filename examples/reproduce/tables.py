@@ -175,8 +175,9 @@ def unlike_table(settings, found):
         rows.append([entry["label"], *map(spread, values)])
     return _section(
         "Changes that no view makes",
-        "Test queries relisted by rotation, light, tint, JPEG, abbreviations, typing errors and "
-        "filler alone: no crop, no flip, no word dropped or moved. Default index.",
+        "Test queries relisted by rotation, the background's colour, JPEG, abbreviations, typing "
+        "errors and filler alone: no crop, no flip, no other light, no word dropped or moved. "
+        "Default index.",
         rows,
     )
 
