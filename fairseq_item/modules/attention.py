@@ -81,7 +81,10 @@ class _Attention(torch.autograd.Function):
     def forward(ctx, qkv, layout, heads, dropout):
         ctx.layout, ctx.heads, ctx.scale = layout, heads, (qkv.size(1) // 3 // heads) ** -0.5
         q, k, v = split = _to_heads(layout.spread(qkv), layout, 3, heads)
-        weights = _scores(q, k, layout, ctx.scale).softmax(-1)
+        scores = _scores(q, k, layout, ctx.scale)
+        # By way of float32: torch's softmax of bfloat16 takes four times as long on odd lengths.
+        wide = torch.float32 if scores.dtype == torch.bfloat16 else scores.dtype
+        weights = scores.softmax(-1, dtype=wide).to(scores.dtype)
         kept, ctx.keep_scale, mixing = None, 1.0, weights
         if dropout > 0:
             kept, ctx.keep_scale = draw_kept(weights.shape, dropout)
