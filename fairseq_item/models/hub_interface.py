@@ -146,9 +146,13 @@ class ItemHubInterface(nn.Module):
         Returns:
             (global, title, image): float32 arrays of shape (B, d), L2-normalised.
         """
+        return tuple(self.start_embedding(title, patches, has_picture).cpu().numpy())
+
+    def start_embedding(self, title, patches, has_picture=None):
+        """:meth:`embed` without waiting for a GPU: float32 (3, B, d) on the device."""
         with torch.inference_mode():
             parts = self.model.embed(title, patches, has_picture)
-            return tuple(nn.functional.normalize(part, dim=-1).cpu().numpy() for part in parts)
+            return nn.functional.normalize(torch.stack(parts), dim=-1)
 
     def _pieces(self, title):
         ids = self.tokenizer.encode(title or "")[: self.geometry.max_title_length]
@@ -203,7 +207,8 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
             )
     state = _read(checkpoint)
     cfg = OmegaConf.create(state["cfg"])
-    cfg.model.compile = False  # worth the wait in training, and there may be no compiler here
+    if "compile" in cfg.model:
+        cfg.model.compile = False  # worth the wait in training, and there may be no compiler here
     dictionary = Dictionary.load(str(folder / "dict.txt"))
     dictionary.add_symbol("<mask>")
     model = _build(cfg.model, dictionary, checkpoint)

@@ -122,10 +122,25 @@ def _check_fit(data, names, hub):
 
 
 def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
-    """Embed products ``start`` to ``stop`` of ``dataset`` and write them as they come."""
+    """Embed products ``start`` to ``stop`` of ``dataset`` and write them as they come.
+
+    A batch is fetched and written after the next one is read and started, so that a GPU computes
+    in the meantime.
+    """
+    waiting = None
     for inputs in batches(hub, dataset, start, stop, batch_size, workers, "embedding"):
-        writer.write(start, *hub.embed(**inputs))
-        start += len(inputs["title"])
+        begun = hub.start_embedding(**inputs)
+        if waiting is not None:
+            start = _write(writer, start, waiting)
+        waiting = begun
+    if waiting is not None:
+        _write(writer, start, waiting)
+
+
+def _write(writer, start, parts):
+    """Write rows from ``start`` on; returns where the next ones go."""
+    writer.write(start, *parts.cpu().numpy())
+    return start + parts.size(1)
 
 
 def batches(hub, dataset, start, stop, batch_size, workers, doing):
