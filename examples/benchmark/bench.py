@@ -88,8 +88,11 @@ class Report:
         self.stage, self.unit = stage, unit
         self.rows = []
 
-    def add(self, name, amount, seconds, **more):
-        """A contestant: ``amount`` units took each of ``seconds``; ``more`` columns as they are."""
+    def add(self, name, amount, seconds, group="", **more):
+        """A contestant: ``amount`` units took each of ``seconds``; ``more`` columns as they are.
+
+        Rows of one ``group`` are compared with the first of them.
+        """
         rates = sorted(amount / second for second in seconds)
         self.rows.append(
             {
@@ -98,22 +101,26 @@ class Report:
                 "least": rates[0],
                 "most": rates[-1],
                 "runs": len(rates),
+                "group": group,
                 **more,
             }
         )
 
     def table(self):
-        """Markdown: median rate with its range, the ratio to the first row, further columns."""
-        known = ("name", "rate", "least", "most", "runs")
+        """Markdown: median rate with its range, the ratio to the first of the group, further
+        columns."""
+        known = ("name", "rate", "least", "most", "runs", "group")
+        first = {}
         extra = list(dict.fromkeys(key for row in self.rows for key in row if key not in known))
         header = [self.stage, f"{self.unit}/s", "range", "to the first", *extra]
         lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
         for row in self.rows:
+            first.setdefault(row["group"], row["rate"])
             cells = [
                 row["name"],
                 _number(row["rate"]),
                 f"{_number(row['least'])} to {_number(row['most'])}",
-                f"{row['rate'] / self.rows[0]['rate']:.2f}",
+                f"{row['rate'] / first[row['group']]:.2f}",
                 *(_number(row.get(key, "")) for key in extra),
             ]
             lines.append(f"| {' | '.join(cells)} |")

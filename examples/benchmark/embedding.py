@@ -1,0 +1,145 @@
+"""Embedding products with a trained model: products a second of what ``item-embed`` computes.
+
+From batches of uint8 patches and padded titles to normalised vectors in NumPy, in inference mode:
+our model, Hugging Face's ViLT (the mean over its last layer's title and patches, and its [CLS]) and
+CLIP (a tower of the same size for each modality). The CLIP is ``transformers.CLIPModel``, which
+sentence-transformers' CLIP runs inside: that one cannot be made without downloading a tokenizer.
+Weights are random. Pictures come as patches for ours, and as patches that are put together and
+scaled for the others, as their image processors would.
+"""
+
+import torch
+from bench import Report, alternate
+from rivals import VOCABULARY, batch, config, item, pixels, to_device, transformers, vilt_body
+from torch import nn
+
+from fairseq_item.cli import arguments, run
+from fairseq_item.models import item as architectures
+from fairseq_item.models.hub_interface import ItemHubInterface
+from fairseq_item.modules.pooling import mean_of_pieces
+
+BATCHES = {"item_tiny": 128, "item_small": 64, "item_base": 8}
+GPU_BATCH = 512
+QUICK = {"encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 2}
+SPECIAL = (1, 0, 2)  # padding, [CLS], [SEP]
+
+
+def parser():
+    """The options."""
+    p = arguments("Measure embedding beside Hugging Face's ViLT and CLIP of equal size.")
+    p.add_argument("--out", required=True, help="folder for embedding.json and embedding.md")
+    p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
+    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    p.add_argument("--sizes", default="item_tiny,item_small,item_base", help="with commas")
+    p.add_argument("--dtypes", default="float32,bfloat16", help="with commas")
+    p.add_argument("--repeats", type=int, default=5, help="timed turns of each contestant")
+    p.add_argument("--batch-size", type=int, help="products at once; the default goes by size")
+    return p
+
+
+def ours(cfg):
+    """Our model behind the interface that ``item-embed`` uses."""
+    whole = type("Whole", (), {"model": cfg})
+    return ItemHubInterface(item(cfg), whole, None, None, None, cfg.image_size, "pad")
+
+
+class Rival(nn.Module):
+    """Another library's model that embeds the same batches.
+
+    Args:
+        cfg: our configuration, for its sizes.
+        body: the library's model.
+    """
+
+    def __init__(self, cfg, body):
+        super().__init__()
+        self.cfg, self.body = cfg, body.eval()
+
+    def embed(self, title, patches):
+        low = self.cfg.compute_dtype == "bfloat16"
+        with torch.inference_mode():
+            whole = pixels(patches, self.cfg)
+            with torch.autocast(title.device.type, torch.bfloat16, enabled=low):
+                parts = self.parts(title, (title != SPECIAL[0]).long(), whole)
+            return [nn.functional.normalize(p.float(), dim=-1).cpu().numpy() for p in parts]
+
+
+class Vilt(Rival):
+    """ViLT, read as ours is."""
+
+    def parts(self, title, mask, whole):
+        states = self.body(input_ids=title, attention_mask=mask, pixel_values=whole)
+        states, words = states.last_hidden_state, title.size(1)
+        picture = states[:, words + 1 :].float().mean(1)
+        return states[:, 0], mean_of_pieces(states[:, :words], title, SPECIAL), picture
+
+
+class Clip(Rival):
+    """Both towers of CLIP: an embedding each."""
+
+    def parts(self, title, mask, whole):
+        found = self.body(input_ids=title, attention_mask=mask, pixel_values=whole)
+        return found.text_embeds, found.image_embeds
+
+
+def clip_body(cfg, library):
+    """``CLIPModel`` whose towers are of the sizes of ``cfg``, random weights."""
+    sizes = {
+        "hidden_size": cfg.encoder_embed_dim,
+        "intermediate_size": cfg.encoder_ffn_embed_dim,
+        "num_hidden_layers": cfg.encoder_layers,
+        "num_attention_heads": cfg.encoder_attention_heads,
+        "projection_dim": cfg.encoder_embed_dim,
+    }
+    text = {
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": cfg.max_title_length + 2,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    }
+    vision = {"image_size": cfg.image_size, "patch_size": cfg.patch_size}
+    whole = library.CLIPConfig(
+        text_config={**sizes, **text},
+        vision_config={**sizes, **vision},
+        projection_dim=cfg.encoder_embed_dim,
+    )
+    return library.CLIPModel(whole)
+
+
+def contestants(cfg, device):
+    """name -> what embeds; those of a library that is missing are left out."""
+    torch.manual_seed(1)
+    found = {"item": ours(cfg)}
+    library = transformers()
+    if library:
+        found["ViLT"] = Vilt(cfg, vilt_body(cfg, library))
+        found["CLIP"] = Clip(cfg, clip_body(cfg, library))
+    return {name: model.to(device) for name, model in found.items()}
+
+
+def main(argv=None):
+    """Entry point."""
+    args = parser().parse_args(argv)
+    if args.device == "auto":
+        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    report = Report("embedding", "products")
+    for size in ["item_tiny"] if args.quick else args.sizes.split(","):
+        default = GPU_BATCH if args.device == "cuda" else BATCHES[size]
+        count = args.batch_size or (8 if args.quick else default)
+        for dtype in args.dtypes.split(","):
+            small = QUICK if args.quick else {}
+            cfg = config(getattr(architectures, size), compute_dtype=dtype, **small)
+            inputs = to_device(batch(cfg, count)["net_input"], args.device)
+            calls = {
+                name: lambda model=model, inputs=inputs: model.embed(**inputs)
+                for name, model in contestants(cfg, args.device).items()
+            }
+            for name, seconds in alternate(calls, 1 if args.quick else args.repeats).items():
+                group = f"{size} {dtype}"
+                report.add(f"{group} {name}", count, seconds, group, batch=count)
+    report.write(args.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,117 @@
+"""The benchmarks of training and embedding, in their quick form, and what they count."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+FOLDER = Path(__file__).parents[2] / "examples/benchmark"
+
+
+def quick(script, out):
+    """Run a benchmark; returns its rows by name and what it printed."""
+    command = [sys.executable, str(FOLDER / script), "--out", str(out), "--quick"]
+    command += ["--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((out / script.replace(".py", ".json")).read_text())
+    return {row["name"]: row for row in result["rows"]}, done.stdout
+
+
+@pytest.fixture
+def rivals(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import rivals
+
+    if not rivals.transformers():
+        pytest.skip("needs transformers")
+    return rivals
+
+
+@pytest.mark.usefixtures("rivals")
+def test_training(tmp_path):
+    rows, printed = quick("training.py", tmp_path)
+    for dtype in ("float32", "bfloat16"):
+        for name in ("item", "fairseq's layers", "ViLT"):
+            row = rows.pop(f"item_tiny {dtype} {name}")
+            assert row["rate"] > 0
+            assert 0 < row["MFU %"] < 100
+            assert f"| item_tiny {dtype} {name} |" in printed
+    assert not rows
+
+
+@pytest.mark.usefixtures("rivals")
+def test_embedding(tmp_path):
+    rows, _ = quick("embedding.py", tmp_path)
+    names = {f"item_tiny {dtype} {n}" for dtype in ("float32", "bfloat16") for n in ITEM_AND_OTHERS}
+    assert set(rows) == names
+    assert all(row["rate"] > 0 for row in rows.values())
+
+
+ITEM_AND_OTHERS = ("item", "ViLT", "CLIP")
+
+
+def tiny(rivals, **changes):
+    from fairseq_item.models.item import item_tiny
+
+    sizes = {"encoder_layers": 3, "encoder_embed_dim": 64, "image_size": 48}
+    return rivals.config(item_tiny, dropout=0.0, attention_dropout=0.0, **sizes, **changes)
+
+
+def test_flops_are_those_that_torch_counts(rivals):
+    """Where nothing is padded and nothing left out: of one product, by fairseq's layers too."""
+    import training
+
+    cfg = tiny(rivals)
+    batch = rivals.masked_batch(cfg, 1)
+    update = training.Update(rivals.item, cfg, batch, "cpu")
+    with FlopCounterMode(display=False) as counter:
+        update()
+    # Nobody asks for gradients of the pixels: the patches' projection is done twice, not thrice.
+    unasked = 2 * cfg.patch_size**2 * 3 * 9 * 64
+    needed = training.needed_flops(cfg, batch) - unasked
+    assert counter.get_total_flops() == pytest.approx(needed, rel=0.01)
+
+
+def test_all_contestants_solve_the_same_task(rivals):
+    """As many predictions of each kind; and fairseq's layers give what ours give."""
+    cfg = tiny(rivals)
+    batch = rivals.masked_batch(cfg, 6)
+    inputs = batch["net_input"]
+    torch.manual_seed(0)
+    shapes = {}
+    for build in (rivals.item, rivals.on_fairseq, rivals.vilt):
+        predictions = build(cfg)(**inputs)
+        shapes[build.__name__] = [part.shape for part in predictions[:6]]
+        loss, size, _ = rivals.criterion()(build(cfg), batch)
+        assert size == 6
+        assert torch.isfinite(loss)
+    assert shapes["item"] == shapes["on_fairseq"] == shapes["vilt"]
+
+
+def test_fairseq_s_layers_compute_what_ours_do(rivals):
+    cfg = tiny(rivals)
+    own, other = rivals.item(cfg).eval(), rivals.on_fairseq(cfg).eval()
+    names = {
+        "qkv": None, "out": "self_attn.out_proj", "attention_norm": "self_attn_layer_norm",
+        "fc1": "fc1", "fc2": "fc2", "ffn_norm": "final_layer_norm",
+    }  # fmt: skip
+    for ours, theirs in zip(own.encoder.layers, other.encoder.layers):
+        for name, target in names.items():
+            if target:
+                state = getattr(ours, name).state_dict()
+                theirs.get_submodule(target).load_state_dict(state)
+        for part, weight, bias in zip(
+            "qkv", ours.qkv.weight.chunk(3), ours.qkv.bias.chunk(3), strict=True
+        ):
+            state = {"weight": weight, "bias": bias}
+            theirs.get_submodule(f"self_attn.{part}_proj").load_state_dict(state)
+    x = torch.randn(4, 9, 64)
+    present = torch.arange(9) < torch.tensor([9, 5, 7, 9])[:, None]
+    wanted = present.flatten().nonzero().flatten()[::2]
+    found, expected = (m.encoder.at(x, present, wanted) for m in (own, other))
+    assert torch.allclose(found, expected, atol=1e-4)
