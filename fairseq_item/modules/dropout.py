@@ -24,8 +24,8 @@ def draw_kept(shape, probability):
         probability: of being dropped, in [0, 1); rounded to 1/65536.
 
     Returns:
-        (kept, scale): int8 of that shape, 1 for what stays and else 0, and the factor that keeps the
-        expectation, one over the probability (after rounding) of staying.
+        (kept, scale): int8 of that shape, 1 for what stays and else 0, and the factor that keeps
+        the expectation, one over the probability (after rounding) of staying.
     """
     count = torch.Size(shape).numel()
     bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
