@@ -39,7 +39,7 @@ def main(argv=None):
     p.add_argument("--checkpoint", metavar="C", help="none: what needs no training is measured")
     p.add_argument("--settings", default=str(plan.HERE / "settings.yaml"), help="YAML file")
     p.add_argument("--part", default="fused", help="similarity that ranks the answers")
-    p.add_argument("--untrained", action="store_true", help="measure random weights, too")
+    p.add_argument("--untrained", type=int, metavar="SEED", help="measure random weights, too")
     p.add_argument("--curve", action="store_true", help="measure the earlier checkpoints, too")
     args = p.parse_args(argv)
     logging.getLogger("fairseq").setLevel(logging.WARNING)
@@ -63,10 +63,11 @@ def of_run(args, out, folder, truths, indexes):
     checkpoint = Path(args.checkpoint)
     scores = {"trained": of_checkpoint(out, folder, checkpoint, truths, indexes, args.part)}
     scores["parameters"] = parameters(checkpoint)
-    if args.untrained:
+    if args.untrained is not None:
         work = folder / "untrained"
+        flags = ["--untrained", "--seed", str(args.untrained)]
         scores["untrained"] = of_checkpoint(
-            out, work, checkpoint, truths, indexes, args.part, ["--untrained"]
+            out, work, checkpoint, truths, indexes, args.part, flags
         )
         shutil.rmtree(work)
     if args.curve:

@@ -35,7 +35,7 @@ def train_and_measure(steps, run, out, settings, settings_path, data):
     checkpoint = model / f"checkpoint_{entry.get('checkpoint', 'last')}.pt"
     command = [HERE / "measure.py", out, steps.folder, "--settings", settings_path]
     command += ["--checkpoint", checkpoint, "--part", entry.get("part", "fused")]
-    command += ["--untrained"] if entry.get("untrained") else []
+    command += ["--untrained", run.seed] if entry.get("untrained") else []
     command += ["--curve"] if curve else []
     measured = steps.run("measure", command, ["scores.json"], trained)
     if entry["classifier"] != "none":
