@@ -1,4 +1,4 @@
-"""Commands in processes of their own, with what they took: seconds and memory."""
+"""Commands in processes of their own, with what they took: time and memory."""
 
 import os
 import subprocess
@@ -11,10 +11,10 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 
 # The peak that the operating system reports of a process covers what its parent held when it was
-# started, except in /proc. Runs argv[2:], a script or a module, and writes its peak to argv[1].
+# started, except in /proc. Runs argv[2:], a script or a module, and writes what it took to argv[1].
 WRAPPER = """
 import os, resource, runpy, sys
-peaks, sys.argv = sys.argv[1], sys.argv[2:]
+took, sys.argv = sys.argv[1], sys.argv[2:]
 try:
     if sys.argv[0].endswith(".py"):
         sys.path.insert(0, os.path.dirname(sys.argv[0]))
@@ -29,8 +29,10 @@ finally:
                 own = int(line.split()[1])
     except OSError:
         pass
-    with open(peaks, "w") as handle:
-        handle.write(str(own))
+    both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    cpu = sum(sum(resource.getrusage(who)[:2]) for who in both)
+    with open(took, "w") as handle:
+        handle.write(f"{own} {cpu}")
 """
 
 
@@ -39,11 +41,14 @@ class Usage(NamedTuple):
 
     Attributes:
         seconds: from start to end, imports included.
+        cpu: seconds of processor time, of its own processes as well: what others on the machine
+            change least.
         memory: the most that its process ever held, in MiB, mapped files included.
         output: what it printed.
     """
 
     seconds: float
+    cpu: float
     memory: float
     output: str
 
@@ -59,8 +64,8 @@ def measure(*command, env=None):
         SystemExit: it failed; with what it printed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        peaks = Path(folder) / "peaks"
-        argv = [sys.executable, "-c", WRAPPER, peaks, *command]
+        took = Path(folder) / "took"
+        argv = [sys.executable, "-c", WRAPPER, took, *command]
         start = time.perf_counter()
         done = subprocess.run(
             [str(value) for value in argv],
@@ -73,4 +78,5 @@ def measure(*command, env=None):
         if done.returncode:
             sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-3000:]}")
         unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-        return Usage(seconds, int(peaks.read_text()) / unit, done.stdout)
+        peak, cpu = map(float, took.read_text().split())
+        return Usage(seconds, cpu, peak / unit, done.stdout)
