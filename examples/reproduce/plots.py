@@ -82,14 +82,14 @@ def draw_curves(path, curves, labels):
     """MAP@10 over updates, default index, of the first seed."""
     if not curves:
         return
-    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(7.5, 3.6), layout="constrained")
     for name, points in curves.items():
         values = [next(iter(by.values()))["fused"]["test"]["MAP@10"] for _, by in points]
         axes.plot([updates for updates, _ in points], values, marker="o", label=labels[name])
     axes.set_xlabel("updates")
     axes.set_ylabel("MAP@10, test queries, percent")
     axes.set_ylim(0)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     _finish(figure, axes, path)
 
 
