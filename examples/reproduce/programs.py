@@ -9,6 +9,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -29,18 +30,34 @@ def call(program, arguments, log):
     """
     if program == sys.executable:
         with open(log, "a", encoding="utf-8") as out:
-            command = [program, *arguments]
-            return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
+            process = subprocess.Popen([program, *arguments], stdout=out, stderr=out)
+        return _wait(process, process.wait)
     start_method = multiprocessing.get_start_method()
     process = SERVER.Process(target=_child, args=(program, arguments, str(log), start_method))
     process.start()
-    process.join()
+    _wait(process, process.join)
     return process.exitcode
 
 
+_running, _ending = set(), threading.Event()
+
+
+def _wait(process, wait):
+    """Wait for a process that has just been started; :func:`end_all` ends it, also if it came
+    first."""
+    _running.add(process)
+    if _ending.is_set():
+        process.terminate()
+    try:
+        return wait()
+    finally:
+        _running.discard(process)
+
+
 def end_all():
-    """End the programs that still run."""
-    for process in multiprocessing.active_children():
+    """End the programs that run, and those that are just being started."""
+    _ending.set()
+    for process in list(_running):
         process.terminate()
 
 

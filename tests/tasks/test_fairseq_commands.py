@@ -217,10 +217,11 @@ def test_two_processes_contrast_views_with_the_products_of_both(commands, data_b
 def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
     run = commands.train(
         data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
-        "--view-contrast-weight", 0.5, updates=12,
+        "--view-contrast-weight", 0.5, updates=24,
     )  # fmt: skip
     lines = run.lines("train_inner")
-    assert float(lines[-1]["loss"]) < float(lines[0]["loss"])
+    losses = [float(line["loss"]) for line in lines]
+    assert sum(losses[-8:]) < sum(losses[:8])  # single updates differ by their masks
     assert all(0 < float(line["view"]) < 20 for line in lines)
     assert float(lines[0]["view_weighted"]) == pytest.approx(0.5 * float(lines[0]["view"]), 1e-3)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
@@ -228,9 +229,9 @@ def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
     assert state["criterion"]["view_contrast.log_scale"].shape == (3,)
     resumed = commands.train(
         data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
-        "--view-contrast-weight", 0.5, updates=13,
+        "--view-contrast-weight", 0.5, updates=25,
     )  # fmt: skip
-    assert [line["num_updates"] for line in resumed.lines("train_inner")] == ["13"]
+    assert [line["num_updates"] for line in resumed.lines("train_inner")] == ["25"]
 
 
 def test_hydra(commands, data_bin, tmp_path):
