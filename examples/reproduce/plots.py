@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 OURS, PAPERS, PLAIN, FLOOR = "#1f5fa8", "#c9ced6", "#8fb4de", "#777777"
+VALID = "#d9822b"
 
 
 def write(out, settings, runs, found):
@@ -96,7 +97,7 @@ def draw_curves(path, curves, labels):
 def draw_losses(path, out, runs):
     """Training and validation loss over updates, a panel a model: their units differ."""
     curves = [(run, *losses(out / "runs" / run.folder / "logs" / "train.log")) for run in runs]
-    curves = [curve for curve in curves if curve[1]]
+    curves = [curve for curve in curves if curve[1] or curve[2]]
     if not curves:
         return
     columns = min(3, len(curves))
@@ -105,9 +106,9 @@ def draw_losses(path, out, runs):
         lines, columns, figsize=(3 * columns, 2.3 * lines), layout="constrained", squeeze=False
     )
     for axes, (run, training, validation) in zip(grid.flat, curves):
-        axes.plot(*zip(*training), color=OURS, label="training")
-        if validation:
-            axes.plot(*zip(*validation), color="#d9822b", marker=".", label="valid")
+        for points, colour, label in ((training, OURS, "training"), (validation, VALID, "valid")):
+            if points:
+                axes.plot(*zip(*points), color=colour, marker=".", markersize=4, label=label)
         axes.set_title(run.label, fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in list(grid.flat)[len(curves) :]:
