@@ -9,7 +9,8 @@ not depend on their size. "load" is one epoch of training batches. "search" asks
 every size.
 
 An exponent is that of a n^b + c through the smallest and the two largest sizes, so that the start
-of a process does not pass for growth: 1 is linear, 0 is constant.
+of a process does not hide growth (of a n^b through the two largest, where it is all that the others
+show): 1 is linear, 0 is constant.
 """
 
 import argparse
@@ -147,12 +148,14 @@ class Growth:
 
 
 def exponent(sizes, values):
-    """b of a n^b + c through the smallest and the two largest sizes; of a n^b through two."""
-    if len(sizes) == 2:
-        return math.log(values[1] / values[0]) / math.log(sizes[1] / sizes[0])
+    """b of a n^b + c through the smallest and the two largest sizes.
+
+    Where the smaller sizes tell nothing but the start of a process, or there are two sizes only: of
+    a n^b through the two largest.
+    """
     (n1, n2, n3), (v1, v2, v3) = ([x[0], *x[-2:]] for x in (sizes, values))
-    if v3 <= v1 or v2 <= v1:
-        return 0.0
+    if len(sizes) == 2 or v2 < 1.25 * v1 or v3 <= v2:
+        return math.log(v3 / v2) / math.log(n3 / n2)
     low, high = 0.01, 5.0
     for _ in range(40):
         middle = (low + high) / 2

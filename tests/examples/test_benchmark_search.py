@@ -59,7 +59,8 @@ def test_exponents_do_not_count_the_start_of_a_process(power, monkeypatch):
     from growth import exponent
 
     sizes = [1000, 10_000, 100_000]
-    values = [5 + 1e-4 * count**power for count in sizes]
+    values = [0.01 + 1e-4 * count**power for count in sizes]
     assert exponent(sizes, values) == pytest.approx(power, abs=1e-6)
     assert exponent(sizes, [5, 5, 5]) == 0
+    assert exponent(sizes, [5, 5.1, 51]) == pytest.approx(1)  # 5.1 is mostly the start
     assert exponent(sizes[1:], [2, 2 * 10**power]) == pytest.approx(power)
