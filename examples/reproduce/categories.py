@@ -24,6 +24,7 @@ def main(argv=None):
         with redirect_stdout(printed):
             predict.main(options)
         found[split] = json.loads(printed.getvalue().splitlines()[-1])
+        del found[split]["predictions"]  # the path, which OUT may be moved away from
     with atomic_path(Path(args.folder) / "categories.json") as path:
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
