@@ -188,7 +188,7 @@ def test_smoke_table_has_every_row(smoke):
         assert f"| {floor} |" in results
     assert "Modality balance" in results
     for name in ("scores.png", "losses.png", "curves.png", "search.csv", "categories.csv"):
-        assert (out / name).stat().st_size > 500
+        assert (out / name).stat().st_size > 200
     for name in models:
         found = json.loads((out / "runs" / name / "seed1" / "categories.json").read_text())
         assert found["test"]["with_category"] > 0
