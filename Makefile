@@ -24,7 +24,7 @@ lint: setup
 quickstart: setup
 	VENV=$(VENV) OUT=$(OUT) CATALOG=$(CATALOG) IMAGES=$(IMAGES) examples/quickstart/run.sh
 
-# Every model and experiment in a size that takes a minute or two.
+# Every model and experiment in a size that takes a minute.
 smoke: setup
 	$(VENV)/bin/python examples/reproduce/reproduce.py --size smoke --out reproduce-smoke --jobs 2
 
