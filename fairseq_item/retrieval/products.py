@@ -84,15 +84,23 @@ class BFloat16:
     def __call__(self, start, stop):
         """(q, stop - start) float32, valid until the next call."""
         count, column = stop - start, 0
-        items = self.torch.empty((count, self.queries.shape[1]), dtype=self.torch.bfloat16)
+        items = self._half("halves", count, self.queries.shape[1])
         for vectors in self.vectors:
             width = vectors.shape[1]
             rows = vectors.stretch(start, stop, self._buffers("items", count, width))
             items[:, column : column + width].copy_(self.torch.from_numpy(rows))
             column += width
         result = self._buffers("result", len(self.queries), count)
-        self.torch.from_numpy(result).copy_(self.queries @ items.T)
+        rough = self.torch.mm(
+            self.queries, items.T, out=self._half("rough", len(self.queries), count)
+        )
+        self.torch.from_numpy(result).copy_(rough)
         return result
+
+    def _half(self, name, rows, columns):
+        buffer = self._buffers(name, rows, (columns + 1) // 2)
+        flat = self.torch.from_numpy(buffer).view(self.torch.bfloat16)
+        return flat.reshape(-1)[: rows * columns].view(rows, columns)
 
 
 class _Buffers:

@@ -86,28 +86,39 @@ class SumScreen(_Screen):
         self.product = products(
             self.vectors, [(q * s).astype(np.float32) for q, s in zip(self.queries, scales)]
         )
-        self.shifts = self.ours * (-scales * [calibration.centre for calibration in calibrations])
-        # Each query is rounded once when it is scaled, each shift when it becomes float32, and
-        # their sum with the product a few times: 16 eps of all that is added up.
-        shifted = np.abs(self.shifts).sum(axis=1)
+        shifts = self.ours * (-scales * [calibration.centre for calibration in calibrations])
+        # Items that lack the same parts are shifted alike: a column for each set of parts.
+        sets = np.arange(1 << len(self.parts))[:, None] >> np.arange(len(self.parts)) & 1
+        self.shifts = shifts @ sets.T
+        # Each query is rounded once when it is scaled and a few times with its product: 16 eps of
+        # all that is added up.
+        shifted = np.abs(shifts).sum(axis=1)
         added = self.ours @ scales + shifted
         self.slack = self.product.absolute + (ROUNDING + 1e-6) * added
         # The error in proportion to the product is reckoned from product + shift.
         self.slack += self.product.relative * shifted
 
+    def aim(self, floor):
+        super().aim(floor)
+        bound = (floor - self.slack)[:, None] - self.shifts
+        self.least = _least(bound, self.product.relative)
+        self.least[~self.ours.any(axis=1)] = np.inf
+
     def _look(self, start, stop, theirs):
         scores = self.product(start, stop)
-        shift = self.shifts.sum(axis=1) if theirs.all() else np.zeros(len(scores))
-        if not theirs.all():
-            scores += self.shifts.astype(np.float32) @ theirs.T.astype(np.float32)
-        relative = self.product.relative
-        least = _least(self.floor - shift - self.slack, relative)
-        least[~self.ours.any(axis=1)] = np.inf
-        flat = np.flatnonzero(scores >= least[:, None])
+        kind = theirs @ (1 << np.arange(len(self.parts)))
+        kinds, counts = np.unique(kind, return_counts=True)
+        usual = kinds[counts.argmax()]
+        # No matrix product of NumPy here: its threads and torch's would stand in each other's way.
+        hopeful = scores >= self.least[:, usual, None]
+        for other in kinds[kinds != usual]:
+            some = np.flatnonzero(kind == other)
+            hopeful[:, some] = scores[:, some] >= self.least[:, other, None]
+        flat = np.flatnonzero(hopeful)
         query, inside = np.divmod(flat, stop - start)
         score = scores.ravel()[flat].astype(np.float64)
-        spread = self.slack[query] + relative * np.abs(score)
-        score += shift[query]
+        spread = self.slack[query] + self.product.relative * np.abs(score)
+        score += self.shifts[query, kind[inside]]
         return query, inside, score - spread, score + spread
 
 
