@@ -5,12 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -177,3 +180,33 @@ def model_folder(commands, data_bin, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     commands.train(data_bin, folder)
     return folder
+
+
+@contextmanager
+def on_fake_gpu(batch):
+    """A GPU without values: torch works out shapes, types and devices of all that is computed.
+
+    What a real one would have to be waited for, a number or how many values are true, is an error.
+    New tensors lie there. Only forward: the backward pass asks for the card itself.
+
+    Args:
+        batch: tensor, or dict of tensors, dicts and others.
+
+    Yields:
+        the same, there.
+    """
+    mode = FakeTensorMode()
+
+    def move(value):
+        if isinstance(value, dict):
+            return {key: move(x) for key, x in value.items()}
+        return mode.from_tensor(value).to("cuda") if torch.is_tensor(value) else value
+
+    with mode, torch.device("cuda"):
+        yield move(batch)
+
+
+@pytest.fixture
+def fake_gpu():
+    """:func:`on_fake_gpu`."""
+    return on_fake_gpu

@@ -81,6 +81,20 @@ def test_shapes(kind):
     assert {part.shape for part in built.embed(title, patches)} == {(5, built.embedding_dim)}
 
 
+@pytest.mark.parametrize("kind", ["item", "clip", "resnet"])  # fairseq's RoBERTa does wait
+def test_no_forward_pass_waits_for_the_gpu(fake_gpu, kind):
+    title, patches = batch()
+    with fake_gpu({"title": title, "patches": patches}) as inputs:
+        built = model(kind).eval()
+        parts = built.embed(**inputs, has_picture=torch.ones(5, dtype=torch.bool))
+        results = [*parts, built.features(**inputs)]
+        if kind == "clip":
+            results += symmetric_contrast(*built.train()(**inputs))
+        built.become_classifier(3)
+        results.append(built(**inputs))
+    assert {result.device.type for result in results} == {"cuda"}
+
+
 @kinds
 def test_an_embedding_does_not_depend_on_its_batch(kind):
     built = model(kind).eval()

@@ -130,8 +130,10 @@ def reference_loss(own, batch):
     return loss
 
 
-def criterion():
-    cfg = ItemPretrainingCriterionConfig(mismatch_prob=0.5, masked_losses_on="all")
+def criterion(view_contrast_weight=0.0):
+    cfg = ItemPretrainingCriterionConfig(
+        mismatch_prob=0.5, masked_losses_on="all", view_contrast_weight=view_contrast_weight
+    )
     return ItemPretrainingCriterion(types.SimpleNamespace(target_dictionary=None), cfg)
 
 
@@ -155,6 +157,21 @@ def test_loss_and_gradients_are_the_reference_s(dtype, of_loss, of_gradient, rec
     loss.backward()
     expected, found = (torch.cat([p.grad.flatten() for p in m.parameters()]) for m in (plain, own))
     assert (found - expected).norm() < of_gradient * expected.norm()
+
+
+@pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_no_loss_waits_for_the_gpu(fake_gpu, recompute, views):
+    batch = sample()
+    if views:
+        inputs = batch["net_input"]
+        inputs.update(view_title=inputs["title"], view_patches=inputs["patches"])
+        inputs["view_has_picture"] = torch.tensor([True, True, False, True])
+    with fake_gpu(batch) as moved:
+        own = model(checkpoint_activations=recompute)
+        loss, _, log = criterion(float(views))(own, moved)
+    assert loss.device.type == "cuda"
+    assert ("view_sum" in log) == views
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
