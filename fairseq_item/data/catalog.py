@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from fairseq_item.data.catalog_formats import open_table
 from fairseq_item.data.text import clean_field
 from fairseq_item.data.tsv import TsvWriter, iter_items, read_items, write_tsv
+from fairseq_item.data.unique import Suspects
 from fairseq_item.errors import InputError
 
 __all__ = [
@@ -68,7 +69,7 @@ class Catalog:
 
     Raises:
         InputError: the file cannot be read or lacks a column. Iterating raises it too: at an
-            empty or repeated id, at a broken row, or when there was no row at all.
+            empty id, at a broken row, and at the end if an id is repeated or there was no row.
     """
 
     def __init__(self, path, columns=Columns(), require=("id", "title", "image")):
@@ -120,27 +121,36 @@ class Catalog:
     def __iter__(self):
         names, order = self.fieldnames, self._order
         has_id = names[:1] == ["id"]
-        seen = {}
+        suspects = Suspects()
         number = None
         for number, values in self._table.rows():
             row = {name: values[i] for name, i in zip(names, order)}
             if has_id:
-                row["id"] = self._checked_id(row["id"], number, seen)
+                row["id"] = _clean_id(row["id"])
+                if not row["id"]:
+                    where = self.where(number)
+                    raise InputError(f"{where} has an empty id; give each row one of its own")
+                suspects.add(row["id"])
             yield number, row
         if number is None:
             raise InputError(f"{self.path} has no rows; it needs one per product")
+        suspected = suspects.found()
+        if suspected:
+            self._refuse_repeats(suspected)
 
-    def _checked_id(self, value, number, seen):
-        value = clean_field(value).strip()
-        if not value:
-            raise InputError(f"{self.where(number)} has an empty id; give each row one of its own")
-        first = seen.setdefault(value, number)
-        if first != number:
-            raise InputError(
-                f"{self.where(number)} repeats the id '{value}' of {self.unit} {first}; "
-                "give each row one of its own"
-            )
-        return value
+    def _refuse_repeats(self, suspected):
+        first, column = {}, self._order[0]
+        for number, values in self._table.rows():
+            name = _clean_id(values[column])
+            if suspected(name) and first.setdefault(name, number) != number:
+                raise InputError(
+                    f"{self.where(number)} repeats the id '{name}' of {self.unit} {first[name]}; "
+                    "give each row one of its own"
+                )
+
+
+def _clean_id(value):
+    return clean_field(value).strip()
 
 
 def read_catalog(path, columns=Columns(), require=("id", "title", "image")):

@@ -148,7 +148,7 @@ class ChangedQueries:
                 parts[part][start : start + len(rows)] = rows
             start += len(inputs["title"])
         for part, rows in parts.items():
-            check_finite(rows, self.queries.ids, 0, f"{part} embedding {doing}")
+            check_finite(rows, self.queries.items, 0, f"{part} embedding {doing}")
         return parts
 
     def _check_same(self):

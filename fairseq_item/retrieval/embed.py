@@ -79,23 +79,22 @@ def open_products(data, splits, hub):
     """The items of several splits and what the model reads of them, in the same order.
 
     Returns:
-        (Table of the items with the columns of the first split, ItemDataset).
+        (Table of the items, ItemDataset).
 
     Raises:
         InputError: a split is missing or damaged, or was not made as the model's training data.
     """
     names = [name for split in splits for name in shard_names(data, split)]
     _check_fit(Path(data), names, hub)
-    tables = [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
-    columns = tables[0].fieldnames
-    rows = [list(row) for table in tables for row in zip(*map(table.column, columns))]
+    items = Table.joined(
+        [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
+    )
     dataset = ItemDataset(
         Concatenated([open_split(data, split, "title", TokenStore) for split in splits]),
         Concatenated([open_split(data, split, "image", ImageStore) for split in splits]),
         hub.dictionary,
         hub.geometry,
     )
-    items = Table(columns, rows)
     if len(items) != len(dataset):
         raise InputError(
             f"{data} has {len(items)} items but {len(dataset)} titles in {', '.join(splits)}; "

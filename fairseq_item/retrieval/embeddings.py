@@ -12,12 +12,15 @@ import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
-from fairseq_item.retrieval.tables import Table, read_table, unique_ids, write_table
+from fairseq_item.retrieval.tables import Table, check_ids, read_table, unique_ids, write_table
+from fairseq_item.retrieval.vectors import release
 
 PARTS = ("global", "title", "image")
 DTYPES = ("float32", "float16")
 FORMAT = 1
 BLOCK = 16384
+# What is written to a mapped file stays in the process' memory until it is let go.
+KEPT = 4 << 20
 
 
 def normalise(rows):
@@ -78,7 +81,8 @@ class EmbeddingWriter:
             raise ValueError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}")
         self.path = Path(path)
         items = Table.of(items)
-        self._ids = unique_ids(items, self.path / "items.tsv")
+        check_ids(items, self.path / "items.tsv")
+        self._items, self._written = items, 0
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "meta.json").unlink(missing_ok=True)
         write_table(self.path / "items.tsv", items)
@@ -100,7 +104,7 @@ class EmbeddingWriter:
         """Join the writing of a folder that another process has made."""
         self = cls.__new__(cls)
         self.path = Path(path)
-        self._ids = read_table(self.path / "items.tsv", ["id"]).column("id")
+        self._items, self._written = read_table(self.path / "items.tsv", ["id"]), 0
         self._parts = {
             part: np.lib.format.open_memmap(part_path(path, part), "r+") for part in PARTS
         }
@@ -119,8 +123,13 @@ class EmbeddingWriter:
         """
         for part, rows in zip(PARTS, (global_, title, image)):
             rows = np.asarray(rows, np.float32)
-            check_finite(rows, self._ids, start, part_path(self.path, part))
+            check_finite(rows, self._items, start, part_path(self.path, part))
             self._parts[part][start : start + len(rows)] = normalise(rows)
+            self._written += rows.nbytes
+        if self._written > KEPT:
+            for array in self._parts.values():
+                release(array)
+            self._written = 0
 
     def flush(self):
         """Hand what this process wrote to the file system."""
@@ -135,13 +144,14 @@ class EmbeddingWriter:
         write_meta(self.path, self._meta)
 
 
-def check_finite(rows, ids, start, path):
-    """Refuse NaN and infinity, naming the item."""
+def check_finite(rows, items, start, path):
+    """Refuse NaN and infinity, naming the item; ``items`` is a ``Table`` with ``id``."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         row = start + int(bad[0])
+        name = items[row]["id"]
         raise InputError(
-            f"{path} row {row} (item {ids[row]!r}) is not finite; check the checkpoint, embed again"
+            f"{path} row {row} (item {name!r}) is not finite; check the checkpoint, embed again"
         )
 
 
@@ -192,7 +202,7 @@ class Embeddings:
             InputError: a row holds NaN or infinity.
         """
         rows = np.asarray(self.parts[part][start:stop], np.float32)
-        check_finite(rows, self.ids, start, part_path(self.path, part))
+        check_finite(rows, self.items, start, part_path(self.path, part))
         return normalise(rows)
 
     def blocks(self, part, size=BLOCK):

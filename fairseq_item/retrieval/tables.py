@@ -1,17 +1,21 @@
 """Tab-separated tables: a header, no quoting, UTF-8."""
 
-from itertools import chain
+from itertools import chain, repeat
+
+import numpy as np
 
 from fairseq_item.data.text import clean_field
+from fairseq_item.data.unique import Suspects
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
+from fairseq_item.retrieval.lines import Lines
 
 
 class Table:
     """Rows of strings under named columns; ``table[i]`` is row ``i`` as a dict.
 
-    A table that was read keeps its lines and takes them apart when it is asked: a million rows as
-    lists of strings would take seconds and most of a gigabyte.
+    A table that was read stays in its file, whose lines are read and taken apart when they are
+    asked for: a million rows as lists of strings would take seconds and most of a gigabyte.
 
     Args:
         fieldnames: names of the columns.
@@ -28,7 +32,7 @@ class Table:
 
         Args:
             fieldnames: names of the columns.
-            lines: list of str.
+            lines: list of str, or ``Lines``.
         """
         table = cls(fieldnames, None)
         table._lines = lines
@@ -46,6 +50,8 @@ class Table:
     @classmethod
     def joined(cls, tables):
         """The rows of several tables, one after the other, under the columns of all of them."""
+        if len(tables) == 1:
+            return tables[0]
         fieldnames = list(dict.fromkeys(name for table in tables for name in table.fieldnames))
         if all(t._rows is None and t.fieldnames == fieldnames for t in tables):
             return cls.of_lines(fieldnames, [line for table in tables for line in table._lines])
@@ -67,16 +73,22 @@ class Table:
 
     def __iter__(self):
         """Yield each row as a list of str."""
-        return (self._row(i) for i in range(len(self)))
+        if self._rows is None:
+            return (line.split("\t") for line in self._lines)
+        return iter(self._rows)
 
     def column(self, name):
         """All values of a column; empty strings where there is no such column."""
+        return list(self.values(name))
+
+    def values(self, name):
+        """Yield what :meth:`column` lists."""
         if name not in self.fieldnames:
-            return [""] * len(self)
+            return repeat("", len(self))
         position = self.fieldnames.index(name)
         if self._rows is None:
-            return [line.split("\t", position + 1)[position] for line in self._lines]
-        return [row[position] for row in self._rows]
+            return (line.split("\t", position + 1)[position] for line in self._lines)
+        return (row[position] for row in self._rows)
 
     def _row(self, i):
         return self._lines[i].split("\t") if self._rows is None else self._rows[i]
@@ -95,16 +107,14 @@ def read_table(path, required=(), only=False):
             one too many, or has a row that is longer or shorter than the header.
     """
     try:
-        # Only "\n" ends a row: other line ends may lie inside a value.
-        with open(path, encoding="utf-8-sig", newline="\n") as handle:
-            lines = [line.rstrip("\r\n") for line in handle]
+        lines = Lines(path)
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path} is not there; name an existing TSV file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}); convert it") from None
-    if not lines or not lines[0]:
+    if not lines.header:
         raise InputError(f"{path} is empty; it needs a header with {', '.join(required)}")
-    fieldnames = lines[0].split("\t")
+    fieldnames = lines.header.split("\t")
     if len(set(fieldnames)) != len(fieldnames):
         raise InputError(f"{path} row 1 names a column twice; rename one of them")
     missing = [name for name in required if name not in fieldnames]
@@ -113,14 +123,15 @@ def read_table(path, required=(), only=False):
     unknown = [name for name in fieldnames if name not in required]
     if only and unknown:
         raise InputError(f"{path} row 1 has unknown columns {', '.join(unknown)}; remove them")
-    del lines[0]
-    tabs = len(fieldnames) - 1
-    for number, line in enumerate(lines, start=2):
-        if line.count("\t") != tabs:
+    number = 2
+    for values in (tabs + 1 for tabs in lines.count("\t")):
+        bad = np.flatnonzero(values != len(fieldnames))
+        if len(bad):
             raise InputError(
-                f"{path} row {number} has {line.count(chr(9)) + 1} values where the header has "
+                f"{path} row {number + bad[0]} has {values[bad[0]]} values where the header has "
                 f"{len(fieldnames)}; mend that row"
             )
+        number += len(values)
     return Table.of_lines(fieldnames, lines)
 
 
@@ -131,21 +142,26 @@ def write_table(path, table):
             out.write("\t".join(clean_field(str(value)) for value in row) + "\n")
 
 
-def unique_ids(table, path):
-    """The column ``id`` of a table read from ``path``.
+def check_ids(table, path):
+    """Refuse a table read from ``path`` if its column ``id`` does not name the rows.
 
     Raises:
         InputError: an id is empty or occurs twice.
     """
-    ids = table.column("id")
-    if len(set(ids)) == len(ids) and all(ids):
-        return ids
-    seen = {}
-    for row, name in enumerate(ids, start=2):
+    suspects = Suspects()
+    for row, name in enumerate(table.values("id"), start=2):
         if not name:
             raise InputError(f"{path} row {row} has an empty id; give every row its own")
-        if seen.setdefault(name, row) != row:
+        suspects.add(name)
+    suspected, first = suspects.found(), {}
+    for row, name in enumerate(table.values("id") if suspected else (), start=2):
+        if suspected(name) and first.setdefault(name, row) != row:
             raise InputError(
-                f"{path} row {row} has the id {name!r} of row {seen[name]}; give it its own"
+                f"{path} row {row} has the id {name!r} of row {first[name]}; give it its own"
             )
-    return ids
+
+
+def unique_ids(table, path):
+    """The column ``id`` of a table read from ``path``; raises as :func:`check_ids`."""
+    check_ids(table, path)
+    return table.column("id")

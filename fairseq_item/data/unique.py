@@ -1,0 +1,25 @@
+"""Whether values occur twice, in 8 bytes a value."""
+
+from array import array
+
+import numpy as np
+
+
+class Suspects:
+    """Tells which of many strings may occur twice.
+
+    Strings are told apart by their hash: what is suspected may rarely be innocent, so that a second
+    reading has to look at the suspects themselves; what is not suspected occurs once.
+    """
+
+    def __init__(self):
+        self._hashes = array("q")
+
+    def add(self, value):
+        self._hashes.append(hash(value))
+
+    def found(self):
+        """Function of a string: whether it may occur twice. None if no string does."""
+        hashes, counts = np.unique(np.array(self._hashes, np.int64), return_counts=True)
+        suspected = set(hashes[counts > 1].tolist())
+        return (lambda value: hash(value) in suspected) if suspected else None
