@@ -20,6 +20,9 @@ class Suspects:
 
     def found(self):
         """Function of a string: whether it may occur twice. None if no string does."""
-        hashes, counts = np.unique(np.array(self._hashes, np.int64), return_counts=True)
-        suspected = set(hashes[counts > 1].tolist())
+        if not self._hashes:
+            return None
+        hashes = np.frombuffer(self._hashes, np.int64)
+        hashes.sort()  # in place: copies would be most of the memory
+        suspected = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
         return (lambda value: hash(value) in suspected) if suspected else None

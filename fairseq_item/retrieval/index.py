@@ -18,7 +18,7 @@ from fairseq_item.retrieval.embeddings import (
     write_meta,
 )
 from fairseq_item.retrieval.item_index import EXACT, faiss_path, import_faiss, transform_path
-from fairseq_item.retrieval.tables import Table, unique_ids, write_table
+from fairseq_item.retrieval.tables import Table, check_ids, write_table
 from fairseq_item.retrieval.vectors import DTYPES, Vectors, release
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def _concatenated_items(sources):
     items = Table.joined([source.items for source in sources])
     if not len(items):
         raise InputError(f"{sources[0].path} has no items; there is nothing to index")
-    unique_ids(items, " + ".join(f"{source.path}/items.tsv" for source in sources))
+    check_ids(items, " + ".join(f"{source.path}/items.tsv" for source in sources))
     return items
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from fairseq_item.errors import InputError
 from fairseq_item.retrieval import calibration
 from fairseq_item.retrieval.embeddings import PARTS, part_path, read_meta
-from fairseq_item.retrieval.tables import Table, read_table, unique_ids
+from fairseq_item.retrieval.tables import Table, check_ids, read_table
 from fairseq_item.retrieval.transforms import load_transform
 from fairseq_item.retrieval.vectors import Vectors
 
@@ -68,7 +68,7 @@ class ItemIndex:
         if meta.get("content") != "index":
             raise InputError(f"{path} holds embeddings, not an index; run item-index on it")
         items = read_table(Path(path) / "items.tsv", ["id"])
-        unique_ids(items, Path(path) / "items.tsv")
+        check_ids(items, Path(path) / "items.tsv")
         present = _load_present(path, len(items))
         vectors = {
             part: Vectors.open(part_path(path, part), (len(items), meta["dims"][part]))
