@@ -13,7 +13,8 @@ class Concatenated:
 
     Args:
         stores: objects with ``len`` and ``[i]``; ``picture(i)``, ``rows(i, top, bottom)``,
-            ``side(i)``, ``firsts()`` and ``sizes`` are passed through where the stores have them.
+            ``side(i)``, ``prefetch(indices)``, ``firsts()`` and ``sizes`` are passed through where
+            the stores have them.
     """
 
     def __init__(self, stores):
@@ -42,6 +43,11 @@ class Concatenated:
     def side(self, i):
         store, offset = self._locate(i)
         return store.side(offset)
+
+    def prefetch(self, indices):
+        shards = np.searchsorted(self.starts, indices, side="right") - 1
+        for shard in np.unique(shards):
+            self.stores[shard].prefetch(indices[shards == shard] - self.starts[shard])
 
     def firsts(self):
         return np.concatenate([store.firsts() for store in self.stores])

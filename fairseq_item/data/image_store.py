@@ -157,6 +157,11 @@ class ImageStore:
             return self.raw(i).reshape(-1, self.meta.patch_size**2 * self.meta.channels)
         return patchify(self.picture(i), self.meta.patch_size)
 
+    def prefetch(self, indices):
+        """Have the pictures ``indices`` (int array) fetched from the disk: a hint, before
+        ``rows`` or ``picture`` is asked for each."""
+        self._index.prefetch(indices)
+
     def side(self, i):
         """Height and width of picture ``i`` in pixels."""
         return self.meta.image_size

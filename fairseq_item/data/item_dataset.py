@@ -33,7 +33,7 @@ class ItemDataset(FairseqDataset):
     Args:
         titles: store of piece ids that end with [SEP]: ``len``, ``[i]``, ``sizes``.
         images: store of square pictures: ``len``, ``side(i)`` in pixels, ``rows(i, top, bottom)``
-            as uint8 (bottom - top, side, 3).
+            as uint8 (bottom - top, side, 3); with ``shuffle`` also ``prefetch(indices)``.
         dictionary: fairseq ``Dictionary`` with ``<mask>``.
         geometry: sizes the model expects.
         corruption: masks and mismatches, or None for plain products (embedding, classification).
@@ -113,6 +113,8 @@ class ItemDataset(FairseqDataset):
 
     def __getitems__(self, indices):
         """The samples of a batch, a list; torch's loader asks for them so, all at once."""
+        if self.shuffle:  # what is read in order the system fetches ahead by itself, and cheaper
+            self.images.prefetch(np.asarray(indices, np.int64))
         room = self._room(len(indices))
         samples = [self.sample(int(index), room, row) for row, index in enumerate(indices)]
         return Samples(samples, room)

@@ -11,6 +11,7 @@ from fairseq_item.errors import InputError
 class Lists:
     def __init__(self, values):
         self.values = values
+        self.prefetched = []
         self.sizes = np.array([len(value) for value in values])
 
     def __len__(self):
@@ -28,6 +29,9 @@ class Lists:
     def side(self, i):
         return len(self.values[i])
 
+    def prefetch(self, indices):
+        self.prefetched.append(indices.tolist())
+
     def firsts(self):
         return np.array([value[0] for value in self.values])
 
@@ -40,6 +44,12 @@ def test_reads_as_one():
     assert list(both.sizes) == [1, 2, 3]
     assert both.rows(2, 1, 3) == "cc"
     assert both.side(1) == 2
+
+
+def test_each_store_is_told_its_own_items():
+    stores = [Lists(["a", "bb"]), Lists([]), Lists(["c", "d", "e"]), Lists(["f"])]
+    Concatenated(stores).prefetch(np.array([4, 1, 2, 0]))
+    assert [store.prefetched for store in stores] == [[[1, 0]], [], [[2, 0]], []]
 
 
 def test_firsts_of_all_stores():

@@ -66,6 +66,25 @@ def test_only_the_patches_of_the_rows_are_read(tmp_path):
         store.rows(4, 3, 2 * PATCH + 1)
 
 
+def test_what_is_read_was_fetched_before(prefix, monkeypatch):
+    store, fetched, read = ImageStore(prefix), set(), set()
+
+    def fadvise(_, start, length, advice):
+        fetched.update(range(start, start + length))
+
+    def pread(descriptor, length, start, pread=os.pread):
+        read.update(range(start, start + length))
+        return pread(descriptor, length, start)
+
+    monkeypatch.setattr(os, "posix_fadvise", fadvise, raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_WILLNEED", 3, raising=False)
+    monkeypatch.setattr(os, "pread", pread)
+    store.prefetch(np.array([4, 1]))
+    for i in (1, 4):
+        store.picture(i)
+    assert read == fetched != set()
+
+
 def test_raw(tmp_path):
     patches = ImageStore(write(tmp_path / "patches"))
     np.testing.assert_array_equal(patches.raw(1), patches.patches(1).ravel())

@@ -28,6 +28,7 @@ class Titles:
 class Images:
     def __init__(self, n, size=12):
         self.pictures = np.random.default_rng(0).integers(0, 255, (n, size, size, 3), np.uint8)
+        self.asked = []  # for what, in order
 
     def __len__(self):
         return len(self.pictures)
@@ -35,7 +36,11 @@ class Images:
     def side(self, i):
         return self.pictures.shape[1]
 
+    def prefetch(self, indices):
+        self.asked.append(("prefetch", indices.tolist()))
+
     def rows(self, i, top, bottom):
+        self.asked.append(("rows", i))
         return self.pictures[i, top:bottom]
 
 
@@ -195,6 +200,15 @@ def test_pictures_of_a_batch_are_not_copied():
     for key in ("patches", "view_patches"):
         assert inputs[key].data_ptr() == samples[0][key].data_ptr()
         assert inputs[key][1].data_ptr() == samples[1][key].data_ptr()
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_pictures_out_of_order_are_fetched_all_at_once(shuffle):
+    data = dataset(augmentation=Augmentation(), shuffle=shuffle)
+    samples = data.__getitems__([9, 2, 30])
+    hint = [("prefetch", [9, 2, 30])] if shuffle else []
+    assert data.images.asked == [*hint, ("rows", 9), ("rows", 2), ("rows", 30)]
+    equal(data.collater(samples), data.collater([data[i] for i in (9, 2, 30)]))
 
 
 class Collated:

@@ -144,6 +144,40 @@ def test_read_gives_the_same_as_the_map(tmp_path, dtype):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(index)).read(3), index[3])
 
 
+@pytest.fixture
+def hints(monkeypatch):
+    """What the system is told to fetch: a list of (offset, length)."""
+    told = []
+
+    def record(_, start, length, advice):
+        told.append((start, length))
+
+    monkeypatch.setattr(os, "posix_fadvise", record, raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_WILLNEED", 3, raising=False)
+    return told
+
+
+def test_the_system_is_told_which_bytes_will_be_read(tmp_path, hints):
+    items = make_items(np.uint16)
+    write(tmp_path / "a", items, np.uint16)
+    MMapIndex(tmp_path / "a").prefetch(np.array([3, 0, 1, 2, 4]))
+    data = (tmp_path / "a.bin").read_bytes()
+    # No hint for the empty items 1 and 4: a length of 0 would ask for all the rest of the file.
+    fetched = [data[start : start + length] for start, length in hints]
+    assert fetched == [items[i].tobytes() for i in (3, 0, 2)]
+
+
+def test_items_are_the_same_after_a_hint_or_where_there_is_none(tmp_path, monkeypatch):
+    items = make_items(np.uint8)
+    write(tmp_path / "a", items, np.uint8)
+    index = MMapIndex(tmp_path / "a")
+    index.prefetch(np.arange(5))
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    index.prefetch(np.arange(5))
+    for i, item in enumerate(items):
+        np.testing.assert_array_equal(index.read(i), item)
+
+
 def test_read_notices_that_the_file_was_cut_since(tmp_path):
     write(tmp_path / "a", make_items(np.uint8), np.uint8)
     index = MMapIndex(tmp_path / "a")
