@@ -13,7 +13,10 @@ from pathlib import Path
 
 from fairseq_item.files import atomic_path
 
-LIBRARIES = ("torch", "torchvision", "fairseq-fixed", "faiss-cpu", "numpy", "pillow")
+LIBRARIES = (
+    "torch", "torchvision", "fairseq-fixed", "faiss-cpu", "numpy", "pillow", "transformers",
+    "sentence-transformers", "webdataset",
+)  # fmt: skip
 
 
 def alternate(contestants, repeats=5, warmup=1):

@@ -1,16 +1,22 @@
 """Embedding products with a trained model: products a second of what ``item-embed`` computes.
 
-From batches of uint8 patches and padded titles to normalised vectors in NumPy, in inference mode:
-our model, Hugging Face's ViLT (the mean over its last layer's title and patches, and its [CLS]) and
-CLIP (a tower of the same size for each modality). The CLIP is ``transformers.CLIPModel``, which
-sentence-transformers' CLIP runs inside: that one cannot be made without downloading a tokenizer.
-Weights are random. Pictures come as patches for ours, and as patches that are put together and
-scaled for the others, as their image processors would.
+The first table is of the models alone: from batches of uint8 patches and padded titles to
+normalised vectors in NumPy, in inference mode, by our model, Hugging Face's ViLT (the mean over its
+last layer's title and patches, and its [CLS]) and CLIP (``transformers.CLIPModel``: a tower of the
+same size for each modality). Pictures come as patches for ours, and as patches that are put
+together and scaled for the others, as their image processors would.
+
+The second table is of whole programs, from the catalogue's files to the vectors, beside
+sentence-transformers' CLIP: see ``end_to_end.py``. Weights are random in both.
 """
 
+import tempfile
+
+import sentence_clip
 import torch
 from bench import Report, alternate
-from rivals import VOCABULARY, batch, config, item, pixels, to_device, transformers, vilt_body
+from end_to_end import Catalogue, measure
+from rivals import batch, config, item, pixels, to_device, transformers, vilt_body
 from torch import nn
 
 from fairseq_item.cli import arguments, run
@@ -20,6 +26,8 @@ from fairseq_item.modules.pooling import mean_of_pieces
 
 BATCHES = {"item_tiny": 128, "item_small": 64, "item_base": 8}
 GPU_BATCH = 512
+# Whole programs are slower by far: fewer turns of two batches each.
+BATCHES_END_TO_END, MOST_REPEATS_END_TO_END = 2, 3
 QUICK = {"encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 2}
 SPECIAL = (1, 0, 2)  # padding, [CLS], [SEP]
 
@@ -27,7 +35,7 @@ SPECIAL = (1, 0, 2)  # padding, [CLS], [SEP]
 def parser():
     """The options."""
     p = arguments("Measure embedding beside Hugging Face's ViLT and CLIP of equal size.")
-    p.add_argument("--out", required=True, help="folder for embedding.json and embedding.md")
+    p.add_argument("--out", required=True, help="folder for the tables and their JSON")
     p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
     p.add_argument("--device", default="auto", help="auto, cpu or cuda")
     p.add_argument("--sizes", default="item_tiny,item_small,item_base", help="with commas")
@@ -82,31 +90,6 @@ class Clip(Rival):
         return found.text_embeds, found.image_embeds
 
 
-def clip_body(cfg, library):
-    """``CLIPModel`` whose towers are of the sizes of ``cfg``, random weights."""
-    sizes = {
-        "hidden_size": cfg.encoder_embed_dim,
-        "intermediate_size": cfg.encoder_ffn_embed_dim,
-        "num_hidden_layers": cfg.encoder_layers,
-        "num_attention_heads": cfg.encoder_attention_heads,
-        "projection_dim": cfg.encoder_embed_dim,
-    }
-    text = {
-        "vocab_size": VOCABULARY,
-        "max_position_embeddings": cfg.max_title_length + 2,
-        "bos_token_id": 0,
-        "eos_token_id": 2,
-        "pad_token_id": 1,
-    }
-    vision = {"image_size": cfg.image_size, "patch_size": cfg.patch_size}
-    whole = library.CLIPConfig(
-        text_config={**sizes, **text},
-        vision_config={**sizes, **vision},
-        projection_dim=cfg.encoder_embed_dim,
-    )
-    return library.CLIPModel(whole)
-
-
 def contestants(cfg, device):
     """name -> what embeds; those of a library that is missing are left out."""
     torch.manual_seed(1)
@@ -114,7 +97,7 @@ def contestants(cfg, device):
     library = transformers()
     if library:
         found["ViLT"] = Vilt(cfg, vilt_body(cfg, library))
-        found["CLIP"] = Clip(cfg, clip_body(cfg, library))
+        found["CLIP"] = Clip(cfg, sentence_clip.clip_body(cfg, library))
     return {name: model.to(device) for name, model in found.items()}
 
 
@@ -123,22 +106,55 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if args.device == "auto":
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    models(args).write(args.out)
+    with tempfile.TemporaryDirectory(prefix="embedding-") as work:
+        end_to_end(args, work).write(args.out)
+
+
+def models(args):
+    """The models alone: a :class:`Report`."""
     report = Report("embedding", "products")
-    for size in ["item_tiny"] if args.quick else args.sizes.split(","):
-        default = GPU_BATCH if args.device == "cuda" else BATCHES[size]
-        count = args.batch_size or (8 if args.quick else default)
-        for dtype in args.dtypes.split(","):
-            small = QUICK if args.quick else {}
-            cfg = config(getattr(architectures, size), compute_dtype=dtype, **small)
-            inputs = to_device(batch(cfg, count)["net_input"], args.device)
-            calls = {
-                name: lambda model=model, inputs=inputs: model.embed(**inputs)
-                for name, model in contestants(cfg, args.device).items()
-            }
-            for name, seconds in alternate(calls, 1 if args.quick else args.repeats).items():
-                group = f"{size} {dtype}"
-                report.add(f"{group} {name}", count, seconds, group, batch=count)
-    report.write(args.out)
+    for size, cfg in configurations(args):
+        count = batch_size(args, size)
+        inputs = to_device(batch(cfg, count)["net_input"], args.device)
+        calls = {
+            name: lambda model=model, inputs=inputs: model.embed(**inputs)
+            for name, model in contestants(cfg, args.device).items()
+        }
+        group = f"{size} {cfg.compute_dtype}"
+        for name, seconds in alternate(calls, 1 if args.quick else args.repeats).items():
+            report.add(f"{group} {name}", count, seconds, group, batch=count)
+    return report
+
+
+def end_to_end(args, work):
+    """From a catalogue's files to vectors: a :class:`Report`; ``work`` is an empty folder."""
+    report, rival = Report("embedding-end-to-end", "products"), sentence_clip.is_here()
+    chosen = configurations(args)
+    most = max(BATCHES_END_TO_END * batch_size(args, size) for size, _ in chosen)
+    catalogue = Catalogue(work, most)
+    repeats = 1 if args.quick else min(args.repeats, MOST_REPEATS_END_TO_END)
+    for size, cfg in chosen:
+        per_batch = batch_size(args, size)
+        count = BATCHES_END_TO_END * per_batch
+        measure(report, catalogue, cfg, size, count, per_batch, repeats, args.device, rival)
+    return report
+
+
+def configurations(args):
+    """Pairs of a size's name and its configuration, one for each precision."""
+    small = QUICK if args.quick else {}
+    return [
+        (size, config(getattr(architectures, size), compute_dtype=dtype, **small))
+        for size in (["item_tiny"] if args.quick else args.sizes.split(","))
+        for dtype in args.dtypes.split(",")
+    ]
+
+
+def batch_size(args, size):
+    """Products computed at once."""
+    default = GPU_BATCH if args.device == "cuda" else BATCHES[size]
+    return args.batch_size or (8 if args.quick else default)
 
 
 if __name__ == "__main__":

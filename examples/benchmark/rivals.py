@@ -4,7 +4,9 @@ All of them are ``ItemModel`` with another body: the five heads, the masked plac
 they compute, the losses and the optimiser are the same.
 """
 
+import importlib
 import sys
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -151,15 +153,20 @@ def vilt(cfg):
 
 
 def transformers():
-    """The library; None, with a line on stderr, where it is missing."""
-    # It imports torchaudio where there is one, and one of another CUDA than torch's fails.
+    """Hugging Face's; see :func:`optional`."""
+    return optional("transformers")
+
+
+@cache
+def optional(name):
+    """A library by its module's name; None, said once on stderr, where it is missing."""
+    # Hugging Face's want torchaudio where there is one; one of another CUDA than torch's fails.
     sys.modules.setdefault("torchaudio", None)
     try:
-        import transformers
+        return importlib.import_module(name)
     except ImportError as error:
-        sys.stderr.write(f"transformers is left out: {error}\n")
+        sys.stderr.write(f"{name} is left out: {error}\n")
         return None
-    return transformers
 
 
 def pixels(patches, cfg):

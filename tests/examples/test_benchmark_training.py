@@ -1,4 +1,4 @@
-"""The benchmarks of training and embedding, in their quick form, and what they count."""
+"""The benchmark of training, in its quick form, and what it counts."""
 
 import json
 import subprocess
@@ -42,17 +42,6 @@ def test_training(tmp_path):
             assert 0 < row["MFU %"] < 100
             assert f"| item_tiny {dtype} {name} |" in printed
     assert not rows
-
-
-@pytest.mark.usefixtures("rivals")
-def test_embedding(tmp_path):
-    rows, _ = quick("embedding.py", tmp_path)
-    names = {f"item_tiny {dtype} {n}" for dtype in ("float32", "bfloat16") for n in ITEM_AND_OTHERS}
-    assert set(rows) == names
-    assert all(row["rate"] > 0 for row in rows.values())
-
-
-ITEM_AND_OTHERS = ("item", "ViLT", "CLIP")
 
 
 def tiny(rivals, **changes):
