@@ -6,12 +6,12 @@ import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from fairseq_item.models.product_model import ProductModel
 from fairseq_item.models.sizes import InputConfig, given
 
-DEPTHS = {"18": (BasicBlock, (2, 2, 2, 2)), "50": (Bottleneck, (3, 4, 6, 3))}
+# Name of the block in torchvision, by how much it widens a stage, and blocks of each stage.
+DEPTHS = {"18": ("BasicBlock", 1, (2, 2, 2, 2)), "50": ("Bottleneck", 4, (3, 4, 6, 3))}
 COMMON_WIDTH = 64
 
 
@@ -33,7 +33,8 @@ class ResNetModel(ProductModel):
     def __init__(self, cfg):
         super().__init__(cfg)
         self.grid = cfg.image_size // cfg.patch_size
-        self.network = backbone(*DEPTHS[str(cfg.depth)], cfg.width)
+        block, _, layers = DEPTHS[str(cfg.depth)]
+        self.network = backbone(block, layers, cfg.width)
         self.reset_parameters()
 
     @classmethod
@@ -54,8 +55,8 @@ class ResNetModel(ProductModel):
 
     @property
     def feature_dim(self):
-        block, _ = DEPTHS[str(self.cfg.depth)]
-        return 8 * self.cfg.width * block.expansion
+        _, expansion, _ = DEPTHS[str(self.cfg.depth)]
+        return 8 * self.cfg.width * expansion
 
     def pictures(self, patches):
         """Patches put together again on their device.
@@ -106,11 +107,15 @@ def backbone(block, layers, width):
     """torchvision's ResNet without its classifier, all stages narrowed or widened alike.
 
     Args:
-        block: ``BasicBlock`` or ``Bottleneck``.
+        block: "BasicBlock" or "Bottleneck".
         layers: blocks of each of the four stages.
         width: channels of the first stage; 64 in the common networks.
     """
-    network = ResNet(block, list(layers), num_classes=1)
+    # Two seconds of importing, which no other model has to wait for.
+    from torchvision.models import resnet
+
+    block = getattr(resnet, block)
+    network = resnet.ResNet(block, list(layers), num_classes=1)
     network.fc = nn.Identity()
     if width != COMMON_WIDTH:
         network.inplanes = width
