@@ -22,6 +22,9 @@ class BlankPictures:
     def rows(self, i, top, bottom):
         return np.zeros((bottom - top, 1, 3), np.uint8)
 
+    def prefetch(self, indices):
+        pass
+
 
 class MaskedTitleDataset(ItemDataset):
     """Titles in which BERT's share of pieces is hidden, drawn from (seed, epoch, index).
