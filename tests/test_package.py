@@ -27,6 +27,7 @@ assert all(ARCH_MODEL_REGISTRY[f"item_{size}"] is model for size in "tiny small 
 assert "item_pretraining" in TASK_REGISTRY and "item_pretraining" in CRITERION_REGISTRY
 assert "fused_adamw" in OPTIMIZER_REGISTRY
 assert logging.getLogger().level == logging.WARNING, "logging was configured"
+assert "torchvision" not in sys.modules, "it takes seconds, and only a ResNet needs it"
 fairseq_item.register()
 """
 
