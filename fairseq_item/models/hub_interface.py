@@ -4,6 +4,7 @@ All that is needed lies in one folder: the checkpoint, ``dict.txt`` and ``bpe.mo
 """
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ class ItemHubInterface(nn.Module):
         for row, ids in zip(title, pieces):
             row[0], row[len(ids) + 1] = self.dictionary.bos(), self.dictionary.eos()
             row[1 : len(ids) + 1] = torch.from_numpy(ids)
-        patches = torch.from_numpy(np.stack([self._patches(image) for image in images]))
+        patches = torch.from_numpy(self._all_patches(images))
         has_picture = None
         if any(image is None for image in images):
             has_picture = torch.tensor([image is not None for image in images], device=self.device)
@@ -157,6 +158,20 @@ class ItemHubInterface(nn.Module):
     def _pieces(self, title):
         ids = self.tokenizer.encode(title or "")[: self.geometry.max_title_length]
         return np.asarray(ids, np.int64)
+
+    def _all_patches(self, images):
+        """Decoding takes longer than small models do, and Pillow lets threads do it side by side.
+
+        Not pictures that were opened elsewhere: one object may be asked for more than once.
+        """
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            begun = [
+                pool.submit(self._patches, image) if isinstance(image, (str, Path)) else None
+                for image in images
+            ]
+            return np.stack(
+                [one.result() if one else self._patches(image) for one, image in zip(begun, images)]
+            )
 
     def _patches(self, image):
         geometry = self.geometry
