@@ -55,7 +55,8 @@ def test_loading(tmp_path, loaders, capsys):
         assert {f"{name}, 1 worker", f"{name}, 2 workers"} <= warm.keys()
     assert "floor: copying the stored bytes" in warm
     if sys.platform == "linux":
-        assert "ours, patches, 2 workers" in rows(tmp_path / "loading-cold.json")
+        cold = rows(tmp_path / "loading-cold.json")
+        assert {"ours, patches, warm", "ours, patches, cold"} <= cold.keys()
     assert list(rows(tmp_path / "loading-steps.json"))[-1] == "collate"
     opened = rows(tmp_path / "opening.json")
     assert list(opened) == ["1,000 products", "10,000 products"]
