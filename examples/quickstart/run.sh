@@ -21,9 +21,11 @@ objectives=${OBJECTIVES---view-contrast-weight 1 --view-temperature 0.2 \
     --crop-min-scale 0.25 --embed-layers all}
 export PATH="$(cd "$venv" && pwd)/bin:$PATH"
 data=$out/data-bin model=$out/model
-# One core is left to the loader: threads that wait for one another on a busy core crawl.
+# A loader gets a core of its own, for threads that wait for one another on a busy core crawl; of two
+# cores that would be too much: products are then read between the updates.
 cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > 1 ? cores - 1 : 1))}
+workers=$((cores > 2 ? 1 : 0))
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores - workers))}
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -85,7 +87,7 @@ fairseq-train "$data" --user-dir fairseq_item --task item_pretraining \
     --compute-dtype bfloat16 --cpu \
     --optimizer fused_adamw --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 100 \
     --total-num-update "$updates" --max-update "$updates" --clip-norm 1.0 \
-    --batch-size "$batch" --required-batch-size-multiple 1 --num-workers 1 \
+    --batch-size "$batch" --required-batch-size-multiple 1 --num-workers "$workers" \
     --save-dir "$model" --no-epoch-checkpoints --validate-interval 5 --save-interval 5 \
     --log-format simple --log-interval 50 ${TRAIN_ARGS:-} \
     > "$out/train.log" 2>&1 &
