@@ -5,6 +5,8 @@ unit vector again, float32. Whatever is stored, a search sees float32, a stretch
 """
 
 import mmap
+import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,9 @@ import numpy as np
 from fairseq_item.errors import InputError
 
 DTYPES = ("float32", "float16", "int8")
-# What is mapped of a file stays in the process' memory until it is let go: after so many bytes.
-KEPT = 64 << 20
-# Reading one byte of a mapped file brings in its neighbours, too.
-BYTES_AROUND = 1 << 16
+# What is mapped of a file stays in the process' memory until it is let go: files that are larger
+# than this, after so many bytes.
+KEPT = 128 << 20
 
 
 def scale_path(path):
@@ -41,7 +42,7 @@ class Vectors:
     def __init__(self, stored, scales=None):
         self.stored, self.scales = stored, scales
         self.shape = stored.shape
-        self._seen = 0
+        self._seen, self._file = 0, None
 
     @classmethod
     def create(cls, path, dtype, shape):
@@ -70,7 +71,11 @@ class Vectors:
         scales = None
         if stored.dtype == np.int8:
             scales = _open(scale_path(path), shape[:1], ("float32",))
-        return cls(stored, scales)
+        vectors = cls(stored, scales)
+        if stored.nbytes > KEPT:
+            vectors._file = os.open(path, os.O_RDONLY)
+            weakref.finalize(vectors, os.close, vectors._file)
+        return vectors
 
     def __len__(self):
         return self.shape[0]
@@ -90,13 +95,23 @@ class Vectors:
         return self._read(slice(start, stop), buffer[: stop - start])
 
     def _read(self, which, out=None):
-        rows = np.asarray(self.stored[which])
+        if isinstance(which, slice) or self._file is None:
+            rows = np.asarray(self.stored[which])
+            self._saw(rows.nbytes)
+        else:
+            rows = self._scattered(which)
         if rows.dtype == np.float16:
             rows = half_to_float32(rows, out)
         elif rows.dtype == np.int8:
             rows = np.multiply(rows, self.scales[which][:, None], out=out, dtype=np.float32)
-        scattered = not isinstance(which, slice)
-        self._saw(len(rows) * max(self.shape[1] * self.stored.itemsize, scattered * BYTES_AROUND))
+        return rows
+
+    def _scattered(self, which):
+        """Rows at an array of positions, without mapping them: with each, its neighbours come."""
+        rows = np.empty((len(which), self.shape[1]), self.stored.dtype)
+        width, first = self.shape[1] * rows.itemsize, self.stored.offset
+        for i, row in enumerate(np.asarray(which).tolist()):
+            rows[i] = np.frombuffer(os.pread(self._file, width, first + row * width), rows.dtype)
         return rows
 
     def __array__(self, dtype=None, copy=None):
@@ -119,7 +134,7 @@ class Vectors:
 
     def _saw(self, count):
         self._seen += count
-        if self._seen > KEPT:
+        if self._seen > KEPT and self.stored.nbytes > KEPT:
             release(self.stored)
             self._seen = 0
 

@@ -65,6 +65,19 @@ def test_reading_all_of_it_keeps_little_in_memory(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.concatenate([first, second]), written[:20])
 
 
+@pytest.mark.parametrize("dtype", module.DTYPES)
+@pytest.mark.parametrize("kept", [100, 1 << 20])
+def test_rows_at_any_positions(tmp_path, monkeypatch, dtype, kept):
+    monkeypatch.setattr(module, "KEPT", kept)
+    path, written = tmp_path / "title.npy", rows()
+    Vectors.create(path, dtype, written.shape).write(0, written)
+    read = Vectors.open(path, written.shape)
+    which = np.random.default_rng(1).integers(len(written), size=50)
+    np.testing.assert_array_equal(read[which], read[:][which])
+    assert (read[which] != 0).any()
+    assert read[which[:0]].shape == (0, written.shape[1])
+
+
 def test_what_was_released_is_read_again(tmp_path):
     path, written = tmp_path / "title.npy", rows()
     made = Vectors.create(path, "int8", written.shape)
