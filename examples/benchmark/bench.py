@@ -89,41 +89,44 @@ class Report:
 
     def __init__(self, stage, unit):
         self.stage, self.unit = stage, unit
-        self.rows = []
+        self.rows, self._first = [], {}
 
     def add(self, name, amount, seconds, group="", **more):
         """A contestant: ``amount`` units took each of ``seconds``; ``more`` columns as they are.
 
-        Rows of one ``group`` are compared with the first of them.
+        Rows of one ``group`` are compared with the first of them, turn by turn: ``ratio`` is the
+        median over the turns, which a slow minute of the machine does not change.
         """
-        rates = sorted(amount / second for second in seconds)
+        rates = [amount / second for second in seconds]
+        first = self._first.setdefault(group, rates)
+        ratio = statistics.median(rates) / statistics.median(first)
+        if len(first) == len(rates):
+            ratio = statistics.median(rate / other for rate, other in zip(rates, first))
         self.rows.append(
             {
                 "name": name,
                 "rate": statistics.median(rates),
-                "least": rates[0],
-                "most": rates[-1],
+                "least": min(rates),
+                "most": max(rates),
                 "runs": len(rates),
                 "group": group,
+                "ratio": ratio,
                 **more,
             }
         )
 
     def table(self):
-        """Markdown: median rate with its range, the ratio to the first of the group, further
-        columns."""
-        known = ("name", "rate", "least", "most", "runs", "group")
-        first = {}
+        """Markdown: median rate with its range, ``ratio``, further columns."""
+        known = ("name", "rate", "least", "most", "runs", "group", "ratio")
         extra = list(dict.fromkeys(key for row in self.rows for key in row if key not in known))
         header = [self.stage, f"{self.unit}/s", "range", "to the first", *extra]
         lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
         for row in self.rows:
-            first.setdefault(row["group"], row["rate"])
             cells = [
                 row["name"],
                 _number(row["rate"]),
                 f"{_number(row['least'])} to {_number(row['most'])}",
-                f"{row['rate'] / first[row['group']]:.2f}",
+                f"{row['ratio']:.2f}",
                 *(_number(row.get(key, "")) for key in extra),
             ]
             lines.append(f"| {' | '.join(cells)} |")
