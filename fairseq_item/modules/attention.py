@@ -10,6 +10,9 @@ import torch.nn.functional as F
 
 from fairseq_item.modules.dropout import draw_kept, quick
 
+# Values that are held as float32 at a time: 4 MB.
+WIDE = 1 << 20
+
 
 class Layout:
     """How rows (N, dim) make up B sequences of L places.
@@ -82,9 +85,7 @@ class _Attention(torch.autograd.Function):
         ctx.layout, ctx.heads, ctx.scale = layout, heads, (qkv.size(1) // 3 // heads) ** -0.5
         q, k, v = split = _to_heads(layout.spread(qkv), layout, 3, heads)
         scores = _scores(q, k, layout, ctx.scale)
-        # By way of float32: torch's softmax of bfloat16 takes four times as long on odd lengths.
-        wide = torch.float32 if scores.dtype == torch.bfloat16 else scores.dtype
-        weights = scores.softmax(-1, dtype=wide).to(scores.dtype)
+        weights = _softmax_(scores) if scores.dtype == torch.bfloat16 else scores.softmax(-1)
         kept, ctx.keep_scale, mixing = None, 1.0, weights
         if dropout > 0:
             kept, ctx.keep_scale = draw_kept(weights.shape, dropout)
@@ -119,6 +120,20 @@ def _scores(q, k, layout, scale):
     heads = len(q) // layout.batch
     mask = mask.expand(-1, heads, -1, -1).reshape(len(q), 1, -1)
     return torch.baddbmm(mask, q, k.transpose(1, 2), alpha=scale)
+
+
+def _softmax_(scores):
+    """Softmax of bfloat16 (B * heads, L, L) in its place, by way of float32.
+
+    torch's own takes four times as long on odd lengths. A few sequences at a time, for the system
+    has to be asked for large pieces of memory anew each time.
+    """
+    step = max(1, WIDE // scores[0].numel())
+    wide, result = (scores.new_empty(scores[:step].shape, dtype=torch.float32) for _ in range(2))
+    for some in scores.split(step):
+        torch.softmax(wide[: len(some)].copy_(some), -1, out=result[: len(some)])
+        some.copy_(result[: len(some)])
+    return scores
 
 
 def _to_heads(rows, layout, parts, heads):
