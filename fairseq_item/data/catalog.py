@@ -134,19 +134,15 @@ class Catalog:
             yield number, row
         if number is None:
             raise InputError(f"{self.path} has no rows; it needs one per product")
-        suspected = suspects.found()
-        if suspected:
-            self._refuse_repeats(suspected)
-
-    def _refuse_repeats(self, suspected):
-        first, column = {}, self._order[0]
-        for number, values in self._table.rows():
-            name = _clean_id(values[column])
-            if suspected(name) and first.setdefault(name, number) != number:
-                raise InputError(
-                    f"{self.where(number)} repeats the id '{name}' of {self.unit} {first[name]}; "
-                    "give each row one of its own"
-                )
+        repeat = suspects.repeat(
+            lambda: ((number, _clean_id(values[order[0]])) for number, values in self._table.rows())
+        )
+        if repeat:
+            name, number, first = repeat
+            raise InputError(
+                f"{self.where(number)} repeats the id '{name}' of {self.unit} {first}; "
+                "give each row one of its own"
+            )
 
 
 def _clean_id(value):

@@ -26,3 +26,19 @@ class Suspects:
         hashes.sort()  # in place: copies would be most of the memory
         suspected = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
         return (lambda value: hash(value) in suspected) if suspected else None
+
+    def repeat(self, reread):
+        """The first string that does occur again.
+
+        Args:
+            reread: function that iterates over (number, string) of all that was added; called only
+                if there are suspects.
+
+        Returns:
+            (string, its number, the number where it was first), or None.
+        """
+        suspected, first = self.found(), {}
+        for number, value in reread() if suspected else ():
+            if suspected(value) and first.setdefault(value, number) != number:
+                return value, number, first[value]
+        return None

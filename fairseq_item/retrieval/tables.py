@@ -148,20 +148,24 @@ def check_ids(table, path):
     Raises:
         InputError: an id is empty or occurs twice.
     """
-    suspects = Suspects()
-    for row, name in enumerate(table.values("id"), start=2):
-        if not name:
-            raise InputError(f"{path} row {row} has an empty id; give every row its own")
-        suspects.add(name)
-    suspected, first = suspects.found(), {}
-    for row, name in enumerate(table.values("id") if suspected else (), start=2):
-        if suspected(name) and first.setdefault(name, row) != row:
-            raise InputError(
-                f"{path} row {row} has the id {name!r} of row {first[name]}; give it its own"
-            )
+    _check_ids(lambda: enumerate(table.values("id"), start=2), path)
 
 
 def unique_ids(table, path):
     """The column ``id`` of a table read from ``path``; raises as :func:`check_ids`."""
-    check_ids(table, path)
-    return table.column("id")
+    ids = table.column("id")
+    _check_ids(lambda: enumerate(ids, start=2), path)
+    return ids
+
+
+def _check_ids(numbered, path):
+    """``numbered``: function that iterates over (row, id)."""
+    suspects = Suspects()
+    for row, name in numbered():
+        if not name:
+            raise InputError(f"{path} row {row} has an empty id; give every row its own")
+        suspects.add(name)
+    repeat = suspects.repeat(numbered)
+    if repeat:
+        name, row, first = repeat
+        raise InputError(f"{path} row {row} has the id {name!r} of row {first}; give it its own")
