@@ -16,12 +16,13 @@ import sentence_clip
 import torch
 from bench import Report, alternate
 from end_to_end import Catalogue, measure
-from rivals import batch, config, item, pixels, to_device, transformers, vilt_body
+from rivals import batch, config, item, parse, parser, to_device, transformers, vilt_body
 from torch import nn
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.cli import run
 from fairseq_item.models import item as architectures
 from fairseq_item.models.hub_interface import ItemHubInterface
+from fairseq_item.models.resnet import whole_pictures
 from fairseq_item.modules.pooling import mean_of_pieces
 
 BATCHES = {"item_tiny": 128, "item_small": 64, "item_base": 8}
@@ -30,19 +31,6 @@ GPU_BATCH = 512
 BATCHES_END_TO_END, MOST_REPEATS_END_TO_END = 2, 3
 QUICK = {"encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 2}
 SPECIAL = (1, 0, 2)  # padding, [CLS], [SEP]
-
-
-def parser():
-    """The options."""
-    p = arguments("Measure embedding beside Hugging Face's ViLT and CLIP of equal size.")
-    p.add_argument("--out", required=True, help="folder for the tables and their JSON")
-    p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
-    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    p.add_argument("--sizes", default="item_tiny,item_small,item_base", help="with commas")
-    p.add_argument("--dtypes", default="float32,bfloat16", help="with commas")
-    p.add_argument("--repeats", type=int, default=5, help="timed turns of each contestant")
-    p.add_argument("--batch-size", type=int, help="products at once; the default goes by size")
-    return p
 
 
 def ours(cfg):
@@ -66,7 +54,7 @@ class Rival(nn.Module):
     def embed(self, title, patches):
         low = self.cfg.compute_dtype == "bfloat16"
         with torch.inference_mode():
-            whole = pixels(patches, self.cfg)
+            whole = whole_pictures(patches, self.cfg.patch_size, self.cfg.image_size)
             with torch.autocast(title.device.type, torch.bfloat16, enabled=low):
                 parts = self.parts(title, (title != SPECIAL[0]).long(), whole)
             return [nn.functional.normalize(p.float(), dim=-1).cpu().numpy() for p in parts]
@@ -103,9 +91,8 @@ def contestants(cfg, device):
 
 def main(argv=None):
     """Entry point."""
-    args = parser().parse_args(argv)
-    if args.device == "auto":
-        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    about = "Measure embedding beside Hugging Face's ViLT and CLIP of equal size."
+    args = parse(parser(about, "the tables and their JSON"), argv)
     models(args).write(args.out)
     with tempfile.TemporaryDirectory(prefix="embedding-") as work:
         end_to_end(args, work).write(args.out)

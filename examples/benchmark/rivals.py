@@ -18,16 +18,39 @@ import fairseq_item
 
 fairseq_item.register()
 
+from fairseq_item.cli import arguments  # noqa: E402
 from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
 from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset  # noqa: E402
 from fairseq_item.models.item import ItemModel, ItemModelConfig, MaskedPlaces  # noqa: E402
+from fairseq_item.models.resnet import whole_pictures  # noqa: E402
 
 VOCABULARY = 8000
 # Pieces of a title: those of the demo catalogue. A batch is padded to its longest.
 TITLE_MEAN, TITLE_DEVIATION, TITLE_LEAST, TITLE_MOST = 12.0, 3.4, 3, 36
+
+
+def parser(description, out):
+    """The options of what compares models; ``out``: what ``--out`` is a folder for."""
+    p = arguments(description)
+    p.add_argument("--out", required=True, help=f"folder for {out}")
+    p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
+    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    p.add_argument("--sizes", default="item_tiny,item_small,item_base", help="with commas")
+    p.add_argument("--dtypes", default="float32,bfloat16", help="with commas")
+    p.add_argument("--repeats", type=int, default=5, help="timed turns of each contestant")
+    p.add_argument("--batch-size", type=int, help="products at once; the default goes by size")
+    return p
+
+
+def parse(p, argv=None):
+    """Parse the options of :func:`parser`; ``auto`` becomes the device that is there."""
+    args = p.parse_args(argv)
+    if args.device == "auto":
+        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    return args
 
 
 class Titles(list):
@@ -169,14 +192,6 @@ def optional(name):
         return None
 
 
-def pixels(patches, cfg):
-    """Pictures float32 (B, 3, size, size) in [-1, 1] of patches uint8 (B, m, p*p*3)."""
-    side = cfg.image_size // cfg.patch_size
-    split = patches.view(-1, side, side, cfg.patch_size, cfg.patch_size, 3)
-    whole = split.permute(0, 5, 1, 3, 2, 4).reshape(-1, 3, cfg.image_size, cfg.image_size)
-    return whole.float().div_(127.5).sub_(1.0)
-
-
 def vilt_body(cfg, library):
     """``ViltModel`` of the sizes of ``cfg``, random weights."""
     return library.ViltModel(
@@ -217,7 +232,7 @@ class _Vilt(ItemModel):
             states = self.encoder(
                 input_ids=title,
                 attention_mask=(title != 1).long(),
-                pixel_values=pixels(shown, self.cfg),
+                pixel_values=whole_pictures(shown, self.cfg.patch_size, self.cfg.image_size),
             ).last_hidden_state
             states = torch.cat([states[:, :words], states[:, words + 1 :]], 1)  # less its [CLS]
             states = states.flatten(0, 1).index_select(0, masked.places)

@@ -26,9 +26,20 @@ from pathlib import Path
 import torch
 from bench import Report, alternate
 from children import ROOT, measure
-from rivals import VOCABULARY, config, criterion, item, masked_batch, on_fairseq, to_device, vilt
+from rivals import (
+    VOCABULARY,
+    config,
+    criterion,
+    item,
+    masked_batch,
+    on_fairseq,
+    parse,
+    parser,
+    to_device,
+    vilt,
+)
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.cli import run
 from fairseq_item.models import item as architectures
 
 HERE = Path(__file__).resolve().parent
@@ -48,21 +59,6 @@ QUICK = {
     "patch_size": 8,
 }
 PAPER_UPDATES, PAPER_BATCH = 100_000, 512
-
-
-def parser():
-    """The options."""
-    p = arguments("Measure updates of pre-training beside fairseq's layers and ViLT.")
-    p.add_argument("--out", required=True, help="folder for training.json and training.md")
-    p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
-    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    p.add_argument("--sizes", default="item_tiny,item_small,item_base", help="with commas")
-    p.add_argument("--dtypes", default="float32,bfloat16", help="with commas")
-    p.add_argument("--repeats", type=int, default=5, help="timed turns of each contestant")
-    p.add_argument("--extras", action="store_true", help="our model with each of its flags as well")
-    p.add_argument("--memory-of", help="measure the memory of one contestant: used from within")
-    p.add_argument("--batch-size", type=int, help="products an update; the default goes by size")
-    return p
 
 
 class Update:
@@ -198,9 +194,11 @@ def contest(args, report, size, dtype, count):
 
 def main(argv=None):
     """Entry point."""
-    args = parser().parse_args(argv)
-    if args.device == "auto":
-        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    about = "Measure updates of pre-training beside fairseq's layers and ViLT."
+    p = parser(about, "training.json and training.md")
+    p.add_argument("--extras", action="store_true", help="our model with each of its flags as well")
+    p.add_argument("--memory-of", help="measure the memory of one contestant: used from within")
+    args = parse(p, argv)
     if args.memory_of:
         memory_of(args)
         return

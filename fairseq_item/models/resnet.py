@@ -32,7 +32,6 @@ class ResNetModel(ProductModel):
 
     def __init__(self, cfg):
         super().__init__(cfg)
-        self.grid = cfg.image_size // cfg.patch_size
         block, _, layers = DEPTHS[str(cfg.depth)]
         self.network = backbone(block, layers, cfg.width)
         self.reset_parameters()
@@ -67,10 +66,7 @@ class ResNetModel(ProductModel):
         Returns:
             float32 (B, 3, image_size, image_size), pixels in [-1, 1].
         """
-        count, side, size = self.grid, self.cfg.patch_size, self.cfg.image_size
-        grid = patches.view(len(patches), count, count, side, side, 3)
-        pixels = grid.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), 3, size, size)
-        return pixels.float() / 127.5 - 1.0
+        return whole_pictures(patches, self.cfg.patch_size, self.cfg.image_size)
 
     def forward(self, title, patches):
         """Logits of the leaf categories, float32 (B, classes); titles are not looked at.
@@ -101,6 +97,14 @@ class ResNetModel(ProductModel):
         if has_picture is not None:
             picture = picture * has_picture[:, None]
         return picture, torch.zeros_like(picture), torch.zeros_like(picture)
+
+
+def whole_pictures(patches, patch_size, image_size):
+    """Patches put together again: :meth:`ResNetModel.pictures`."""
+    count = image_size // patch_size
+    grid = patches.view(len(patches), count, count, patch_size, patch_size, 3)
+    pixels = grid.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), 3, image_size, image_size)
+    return pixels.float().div_(127.5).sub_(1.0)
 
 
 def backbone(block, layers, width):
