@@ -6,16 +6,24 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-COMMANDS = {
-    "item-embed": "embed",
-    "item-index": "index",
-    "item-search": "search",
-    "item-evaluate": "evaluate",
-    "item-baseline": "baselines",
-    "item-predict": "predict",
-    "item-gallery": "gallery",
-    "item-balance": "balance",
-}
+# Console script item-NAME -> fairseq_item/commands/NAME.py.
+COMMANDS = (
+    "split",
+    "bpe",
+    "pack",
+    "binarize",
+    "relist",
+    "queries",
+    "demo",
+    "embed",
+    "index",
+    "search",
+    "evaluate",
+    "baseline",
+    "predict",
+    "gallery",
+    "balance",
+)
 
 setup(
     name="fairseq-item",
@@ -47,9 +55,6 @@ setup(
         "benchmark": ["transformers>=4.50", "sentence-transformers>=4.0", "webdataset>=0.2.100"],
     },
     entry_points={
-        "console_scripts": [
-            f"{command} = fairseq_item.retrieval.{module}:cli"
-            for command, module in COMMANDS.items()
-        ]
+        "console_scripts": [f"item-{name} = fairseq_item.commands.{name}:cli" for name in COMMANDS]
     },
 )

@@ -8,7 +8,7 @@ import types
 
 import torch
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.commands.common import arguments, run
 from fairseq_item.errors import InputError
 
 PARTS = {

@@ -26,16 +26,16 @@ BRANDS = ("acme", "zenor", "loop", "kito", "varo", "plix")
 
 
 def draw(kind, colour, rng):
-    """A 40 x 40 picture on white whose shape says the kind and whose paint says the colour."""
-    picture = Image.new("RGB", (40, 40), "white")
-    pen, shift = ImageDraw.Draw(picture), int(rng.integers(-3, 4))
+    """A 40 x 40 image on white whose shape says the kind and whose paint says the colour."""
+    image = Image.new("RGB", (40, 40), "white")
+    pen, shift = ImageDraw.Draw(image), int(rng.integers(-3, 4))
     box = [8 + shift, 8, 32 + shift, 32]
     shapes = (pen.ellipse, pen.rectangle, pen.rounded_rectangle)
     if KINDS.index(kind) < 3:
         shapes[KINDS.index(kind)](box, fill=COLOURS[colour])
     else:
         pen.polygon([(8, 32), (32, 32), (20 + shift, 8)], fill=COLOURS[colour])
-    return picture
+    return image
 
 
 def write_catalog(folder, products=96, seed=3):

@@ -3,7 +3,7 @@
 The first table is of the models alone: from batches of uint8 patches and padded titles to
 normalised vectors in NumPy, in inference mode, by our model, Hugging Face's ViLT (the mean over its
 last layer's title and patches, and its [CLS]) and CLIP (``transformers.CLIPModel``: a tower of the
-same size for each modality). Pictures come as patches for ours, and as patches that are put
+same size for each modality). Images come as patches for ours, and as patches that are put
 together and scaled for the others, as their image processors would.
 
 The second table is of whole programs, from the catalogue's files to the vectors, beside
@@ -19,11 +19,11 @@ from end_to_end import Catalogue, measure
 from rivals import batch, config, item, parse, parser, to_device, transformers, vilt_body
 from torch import nn
 
-from fairseq_item.cli import run
+from fairseq_item.commands.common import run
 from fairseq_item.models import item as architectures
 from fairseq_item.models.hub_interface import ItemHubInterface
-from fairseq_item.models.resnet import whole_pictures
-from fairseq_item.modules.pooling import mean_of_pieces
+from fairseq_item.models.resnet import whole_images
+from fairseq_item.modules.pooling import mean_of_tokens
 
 BATCHES = {"item_tiny": 128, "item_small": 64, "item_base": 8}
 GPU_BATCH = 512
@@ -54,7 +54,7 @@ class Rival(nn.Module):
     def embed(self, title, patches):
         low = self.cfg.compute_dtype == "bfloat16"
         with torch.inference_mode():
-            whole = whole_pictures(patches, self.cfg.patch_size, self.cfg.image_size)
+            whole = whole_images(patches, self.cfg.patch_size, self.cfg.image_size)
             with torch.autocast(title.device.type, torch.bfloat16, enabled=low):
                 parts = self.parts(title, (title != SPECIAL[0]).long(), whole)
             return [nn.functional.normalize(p.float(), dim=-1).cpu().numpy() for p in parts]
@@ -66,8 +66,8 @@ class Vilt(Rival):
     def parts(self, title, mask, whole):
         states = self.body(input_ids=title, attention_mask=mask, pixel_values=whole)
         states, words = states.last_hidden_state, title.size(1)
-        picture = states[:, words + 1 :].float().mean(1)
-        return states[:, 0], mean_of_pieces(states[:, :words], title, SPECIAL), picture
+        image = states[:, words + 1 :].float().mean(1)
+        return states[:, 0], mean_of_tokens(states[:, :words], title, SPECIAL), image
 
 
 class Clip(Rival):

@@ -5,7 +5,7 @@ The same products, photos of about 500 pixels as JPEG files and titles as string
 - ours as ``item-embed`` does it, from a data-bin that was packed before (``codec: patches``,
   stored at 8/7 of the side that the model sees), through ``ItemDataset`` and ``DataLoader``;
 - ours from the files: the hub interface's ``encode`` decodes, resizes and tokenises each time;
-- sentence-transformers' CLIP of equal size from the files: its ``encode`` of the pictures and of
+- sentence-transformers' CLIP of equal size from the files: its ``encode`` of the images and of
   the titles, with CLIP's own image processor and tokenizer.
 
 The last row is what the first one had before: packing the photos and binarising the titles, once.
@@ -31,14 +31,14 @@ from sentence_clip import SentenceClip
 from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.models.hub_interface import ItemHubInterface
 from fairseq_item.models.item import ItemModel
-from fairseq_item.retrieval.embed import embed_rows, open_products
+from fairseq_item.search.embed import embed_rows, open_products
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "preprocess"))
-import binarize_titles
-import pack_images
-import train_bpe
-from demo_products import product
-from demo_titles import listing_title
+from fairseq_item.commands import binarize as binarize_command
+from fairseq_item.commands import bpe as bpe_command
+from fairseq_item.commands import pack as pack_command
+from fairseq_item.demo.products import product
+from fairseq_item.demo.titles import listing_title
 
 VOCABULARY = 2000
 LEARNT_FROM = 2000  # titles
@@ -73,7 +73,7 @@ class Catalogue:
         self._write_table("all.tsv", self.learnt_from, [self.paths[0]] * len(self.learnt_from))
         self._write_table("catalog.tsv", self.titles, self.paths)
         call(
-            train_bpe.main, self.folder / "all.tsv", "--out", self.data / "title",
+            bpe_command.main, self.folder / "all.tsv", "--out", self.data / "title",
             "--vocab-size", VOCABULARY,
         )  # fmt: skip
 
@@ -85,11 +85,11 @@ class Catalogue:
     def pack(self, split, cfg, workers=1):
         """Pack all photos and titles as ``split`` of the data-bin, for a model of ``cfg``."""
         call(
-            pack_images.main, self.folder / "catalog.tsv", "--image-root", self.folder / "photos",
+            pack_command.main, self.folder / "catalog.tsv", "--image-root", self.folder / "photos",
             "--out", self.data, "--split", split, "--image-size", stored_size(cfg),
             "--patch-size", cfg.patch_size, "--workers", workers, "--overwrite",
         )  # fmt: skip
-        call(binarize_titles.main, self.data, "--splits", split)
+        call(binarize_command.main, self.data, "--splits", split)
 
     def model(self, cfg, device):
         """Ours with random weights and the catalogue's vocabulary, as ``item-embed`` has it."""

@@ -4,7 +4,7 @@
 
 Each stage is the real command in a process of its own, with one thread. Time is processor time,
 which other work on the machine changes least; memory is the most that the process held, mapped
-files included. Pictures are 32 pixels, drawn from a pool of JPEGs; the model is one untrained layer
+files included. Images are 32 pixels, drawn from a pool of JPEGs; the model is one untrained layer
 of 64: what grows does not depend on their size. "load" is one epoch of training batches. "search"
 asks the same queries at every size.
 
@@ -96,16 +96,16 @@ class Growth:
         self.stage("load", self.load, data)
         if self.model is None:
             self.train(data)
-        retrieval = "fairseq_item.retrieval"
+        commands = "fairseq_item.commands"
         self.stage(
-            "embed", f"{retrieval}.embed", "--checkpoint", self.model / "checkpoint_last.pt",
+            "embed", f"{commands}.embed", "--checkpoint", self.model / "checkpoint_last.pt",
             "--data", data, "--split", "train", "--out", folder / "embeddings", "--device", "cpu",
         )  # fmt: skip
         if not (self.work / "queries").exists():
             self.queries(folder / "embeddings")
-        self.stage("index", f"{retrieval}.index", folder / "embeddings", "--out", folder / "index")
+        self.stage("index", f"{commands}.index", folder / "embeddings", "--out", folder / "index")
         self.stage(
-            "search", f"{retrieval}.search", folder / "index", "--queries", self.work / "queries",
+            "search", f"{commands}.search", folder / "index", "--queries", self.work / "queries",
             "--out", folder / "hits.tsv",
         )  # fmt: skip
         shutil.rmtree(folder)
@@ -119,7 +119,7 @@ class Growth:
         )
 
     def vocabulary(self, catalog, data):
-        """The same pieces at every size."""
+        """The same tokens at every size."""
         if not (self.work / "title").exists():
             script = ROOT / "preprocess" / "train_bpe.py"
             measure(script, catalog, "--out", self.work / "title", "--vocab-size", 400)
@@ -139,7 +139,7 @@ class Growth:
 
     def queries(self, embeddings):
         """The first embeddings, as the queries of all sizes."""
-        from fairseq_item.retrieval.embeddings import PARTS, Embeddings, EmbeddingWriter
+        from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter
 
         items = Embeddings.load(embeddings)
         named = [{"id": name} for name in items.ids[:QUERIES]]

@@ -1,4 +1,4 @@
-"""The ways of loading that the loading benchmark compares, over the same drawn pictures."""
+"""The ways of loading that the loading benchmark compares, over the same drawn images."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ SHARDS = 4
 
 
 def write_data(work, count, seed=1):
-    """The same pictures as both kinds of store, as a folder of JPEGs and as tars of them."""
+    """The same images as both kinds of store, as a folder of JPEGs and as tars of them."""
     rng = np.random.default_rng(seed)
     folder = work / "folder" / "all"
     folder.mkdir(parents=True)
@@ -28,10 +28,10 @@ def write_data(work, count, seed=1):
         TokenWriter(work / "title", WORDS) as titles,
     ):
         for number in range(count):
-            picture = draw_photo(rng, STORED, STORED)
-            patches.add(picture)
-            jpeg.add(picture)
-            picture.save(folder / f"{number:06}.jpg", quality=QUALITY)
+            image = draw_photo(rng, STORED, STORED)
+            patches.add(image)
+            jpeg.add(image)
+            image.save(folder / f"{number:06}.jpg", quality=QUALITY)
             titles.add(rng.integers(4, WORDS, rng.integers(4, 30)))
     for shard in range(SHARDS):
         with tarfile.open(work / f"shard-{shard}.tar", "w") as tar:
@@ -40,7 +40,7 @@ def write_data(work, count, seed=1):
 
 
 def product_dataset(work, codec, corrupted=True):
-    """Our dataset of the pictures in ``codec``, as pre-training makes it, or uncorrupted."""
+    """Our dataset of the images in ``codec``, as pre-training makes it, or uncorrupted."""
     from fairseq.data import Dictionary
 
     dictionary = Dictionary()

@@ -3,7 +3,7 @@
     python examples/benchmark/loading.py --out results
 
 Ours: `ItemDataset` as pre-training reads it (titles, masks, mismatches, random resized crop to 224
-of stored 256 pixels, mirroring), from both codecs. Others, pictures alone, as uint8 like ours:
+of stored 256 pixels, mirroring), from both codecs. Others, images alone, as uint8 like ours:
 torchvision's ImageFolder over resized JPEGs with RandomResizedCrop and RandomHorizontalFlip, and
 webdataset over tars of the same JPEGs, where it is installed. Each through torch's DataLoader with
 one and two workers that are started anew for every run, in turn. "cold": the system was told to
@@ -88,7 +88,7 @@ def steps(work, count, repeats):
 
     contestants = {
         "read the bytes": lambda: copy(store, order),
-        "unpatchify": each(store.picture),
+        "unpatchify": each(store.image),
         "read fewer rows, crop, resize, mirror": each(crop),
         "patchify": each(lambda i: patchify(crop(i), store.meta.patch_size)),
         "title": lambda: [plain.__getitems__(batch) for batch in batches] and None,
@@ -116,7 +116,7 @@ def main(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", required=True, help="folder for the tables and their JSON")
-    parser.add_argument("--photos", type=int, default=2000, help="pictures (default: 2000)")
+    parser.add_argument("--photos", type=int, default=2000, help="images (default: 2000)")
     parser.add_argument("--passes", type=int, default=2, help="epochs a run (default: 2)")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
     parser.add_argument("--quick", action="store_true", help="a few seconds, for the tests")

@@ -1,4 +1,4 @@
-"""Packing: pictures a second and bytes a picture, beside what one would write.
+"""Packing: images a second and bytes an image, beside what one would write.
 
     python examples/benchmark/packing.py --out results
 
@@ -23,7 +23,7 @@ from photos import write_photos
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "preprocess"))
-import pack_images
+from fairseq_item.commands import pack as pack_command
 
 SIZE, QUALITY = 256, 90
 CODECS = ("patches", "jpeg")
@@ -31,14 +31,14 @@ CODECS = ("patches", "jpeg")
 
 def decode(path):
     """Decode one photo: the floor."""
-    with Image.open(path) as picture:
-        picture.convert("RGB")
+    with Image.open(path) as image:
+        image.convert("RGB")
 
 
 def resize(path, folder):
     """What one would write in Pillow."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    with Image.open(path) as image:
+        small = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     small.save(folder / path.name, quality=QUALITY)
 
 
@@ -56,7 +56,7 @@ def in_turn(function, inputs):
 def pack(work, codec, workers):
     """Run pack_images.py on the photos, anew; its lines are not part of the table."""
     with contextlib.redirect_stdout(io.StringIO()):
-        pack_images.main(
+        pack_command.main(
             [
                 str(work / "catalog.tsv"), "--image-root", str(work / "photos"),
                 "--out", str(work / f"{codec}-{workers}"), "--split", "train",
@@ -89,9 +89,9 @@ def measure(work, count, repeats):
             )
     contestants["floor: decoding alone"] = partial(in_turn, decode, photos)
     seconds = alternate(contestants, repeats, warmup=0 if repeats == 1 else 1)
-    report = Report("packing", "pictures")
+    report = Report("packing", "images")
     for name, taken in seconds.items():
-        report.add(name, count, taken, **{"bytes a picture": stored_bytes(work, name) // count})
+        report.add(name, count, taken, **{"bytes an image": stored_bytes(work, name) // count})
     return report
 
 

@@ -9,7 +9,7 @@ QUALITY = 88
 
 
 def draw_photo(rng, width, height):
-    """A picture, PIL in RGB, whose JPEG is about as large as that of a product photo."""
+    """An image, PIL in RGB, whose JPEG is about as large as that of a product photo."""
     blobs = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8))
     pixels = np.asarray(blobs.resize((width, height), Image.Resampling.BICUBIC), np.int16)
     # A texture of two pixels a grain: single pixels of noise would be all that JPEG stores.

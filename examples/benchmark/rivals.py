@@ -18,17 +18,17 @@ import fairseq_item
 
 fairseq_item.register()
 
-from fairseq_item.cli import arguments  # noqa: E402
+from fairseq_item.commands.common import arguments  # noqa: E402
 from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
 from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset  # noqa: E402
 from fairseq_item.models.item import ItemModel, ItemModelConfig, MaskedPlaces  # noqa: E402
-from fairseq_item.models.resnet import whole_pictures  # noqa: E402
+from fairseq_item.models.resnet import whole_images  # noqa: E402
 
 VOCABULARY = 8000
-# Pieces of a title: those of the demo catalogue. A batch is padded to its longest.
+# Tokens of a title: those of the demo catalogue. A batch is padded to its longest.
 TITLE_MEAN, TITLE_DEVIATION, TITLE_LEAST, TITLE_MOST = 12.0, 3.4, 3, 36
 
 
@@ -54,7 +54,7 @@ def parse(p, argv=None):
 
 
 class Titles(list):
-    """Titles of random pieces, in the form that ``ItemDataset`` reads."""
+    """Titles of random tokens, in the form that ``ItemDataset`` reads."""
 
     def __init__(self, count, rng):
         lengths = np.rint(rng.normal(TITLE_MEAN, TITLE_DEVIATION, count)).astype(int)
@@ -62,8 +62,8 @@ class Titles(list):
         super().__init__(np.append(rng.integers(4, VOCABULARY, n - 1), 2) for n in self.sizes)
 
 
-class Pictures:
-    """Pictures of random pixels, in the form that ``ItemDataset`` reads."""
+class Images:
+    """Images of random pixels, in the form that ``ItemDataset`` reads."""
 
     def __init__(self, count, size, rng):
         self.pixels = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
@@ -79,7 +79,7 @@ class Pictures:
 
 
 def dictionary():
-    """fairseq's ``Dictionary`` of ``VOCABULARY`` pieces, ``<mask>`` the last of them."""
+    """fairseq's ``Dictionary`` of ``VOCABULARY`` tokens, ``<mask>`` the last of them."""
     symbols = Dictionary()
     for number in range(VOCABULARY - len(symbols) - 1):
         symbols.add_symbol(f"p{number}")
@@ -92,7 +92,7 @@ def batch(cfg, count, corruption=None, seed=1):
     rng = np.random.default_rng(seed)
     dataset = ItemDataset(
         Titles(count, rng),
-        Pictures(count, cfg.image_size, rng),
+        Images(count, cfg.image_size, rng),
         dictionary(),
         Geometry(cfg.image_size, cfg.patch_size, cfg.max_title_length),
         corruption,
@@ -232,7 +232,7 @@ class _Vilt(ItemModel):
             states = self.encoder(
                 input_ids=title,
                 attention_mask=(title != 1).long(),
-                pixel_values=whole_pictures(shown, self.cfg.patch_size, self.cfg.image_size),
+                pixel_values=whole_images(shown, self.cfg.patch_size, self.cfg.image_size),
             ).last_hidden_state
             states = torch.cat([states[:, :words], states[:, words + 1 :]], 1)  # less its [CLS]
             states = states.flatten(0, 1).index_select(0, masked.places)

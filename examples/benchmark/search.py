@@ -20,11 +20,11 @@ from bench import Report, alternate
 from children import measure
 from vectors import folder_size, write_embeddings
 
-from fairseq_item.retrieval import products
-from fairseq_item.retrieval.embeddings import PARTS, Embeddings
-from fairseq_item.retrieval.fusion import fused_search
-from fairseq_item.retrieval.index import build_index
-from fairseq_item.retrieval.item_index import ItemIndex, import_faiss
+from fairseq_item.search import products
+from fairseq_item.search.build import build_index
+from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.fusion import fused_search
+from fairseq_item.search.index import ItemIndex, import_faiss
 
 K = 10
 PLAIN = 16  # queries that the plain loop answers, one by one
@@ -130,7 +130,7 @@ class Stage:
         """MiB of `item-search`."""
         options = ["--fusion", fusion, "--weights", *WEIGHTS[fusion], "--out", self.work / "hits"]
         queries = ["--queries", self.work / "queries"]
-        module = "fairseq_item.retrieval.search"
+        module = "fairseq_item.commands.search"
         return measure(module, self.work / name, *queries, *options).memory
 
     def report(self, fusion):

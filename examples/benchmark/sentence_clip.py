@@ -27,7 +27,7 @@ def clip_body(cfg, library, vocabulary=VOCABULARY, specials=(0, 2, 1)):
     Args:
         cfg: our configuration.
         library: transformers.
-        vocabulary: pieces of a title.
+        vocabulary: tokens of a title.
         specials: what begins a title, ends and pads it.
     """
     begin, end, pad = specials
@@ -60,7 +60,7 @@ class SentenceClip:
     Args:
         cfg: our configuration; both towers get its sizes, and run in its ``compute_dtype``.
         titles: list of strings to learn the vocabulary from.
-        vocabulary: pieces at most.
+        vocabulary: tokens at most.
         folder: an empty or missing folder to write the model to.
         device: where it runs.
     """
@@ -79,17 +79,17 @@ class SentenceClip:
 
         Args:
             titles: list of n strings.
-            paths: of n pictures.
-            batch_size: titles, and then pictures, computed at once.
+            paths: of n images.
+            batch_size: titles, and then images, computed at once.
 
         Returns:
             (title, image): float32 arrays of shape (n, d), L2-normalised in the model's precision.
         """
         settings = {"batch_size": batch_size, "normalize_embeddings": True}
-        pictures = [Image.open(path) for path in paths]  # decoded where they are read
+        images = [Image.open(path) for path in paths]  # decoded where they are read
         return tuple(
             self.model.encode(inputs, show_progress_bar=False, **settings)
-            for inputs in (titles, pictures)
+            for inputs in (titles, images)
         )
 
 
@@ -106,10 +106,10 @@ def write_model(cfg, titles, vocabulary, folder):
     tokenizer = _tokenizer(library, titles, vocabulary, module)
     tokenizer.model_max_length = cfg.max_title_length + 2
     side = cfg.image_size
-    pictures = library.CLIPImageProcessor(
+    images = library.CLIPImageProcessor(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}
     )
-    library.CLIPProcessor(image_processor=pictures, tokenizer=tokenizer).save_pretrained(module)
+    library.CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(module)
     specials = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
     clip_body(cfg, library, len(tokenizer), specials).save_pretrained(module)
     kind = "sentence_transformers.models.CLIPModel"
@@ -118,7 +118,7 @@ def write_model(cfg, titles, vocabulary, folder):
 
 
 def _tokenizer(library, titles, vocabulary, folder):
-    """CLIP's tokenizer with pieces of its own, learnt as all of its steps cut the titles."""
+    """CLIP's tokenizer with tokens of its own, learnt as all of its steps cut the titles."""
     ids = {special: number for number, special in enumerate(SPECIALS)}
     (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")

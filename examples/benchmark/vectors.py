@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.retrieval.embeddings import PARTS, EmbeddingWriter
+from fairseq_item.search.embeddings import PARTS, EmbeddingWriter
 
 BLOCK = 8192
 KINDS = 200

@@ -4,7 +4,7 @@
 #   CATALOG, IMAGES   a catalogue file and its image root (a folder or an uncompressed tar)
 #   OUT               where everything goes              (quickstart)
 #   PRODUCTS          products of the demo catalogue     (1500)
-#   VOCABULARY        BPE pieces                         (3000)
+#   VOCABULARY        BPE tokens                         (3000)
 #   UPDATES           updates of pre-training            (500)
 #   BATCH             products an update                 (128)
 #   OBJECTIVES        options of the criterion and of how embeddings are read; the default adds
@@ -47,7 +47,7 @@ if [ -z "$catalog" ]; then
     step "Drawing a demo catalogue"
     python preprocess/make_demo_catalog.py --out "$out/catalog" --products "$products"
 elif [ -z "$images" ]; then
-    echo "error: CATALOG is given without IMAGES; name the folder or tar of its pictures" >&2
+    echo "error: CATALOG is given without IMAGES; name the folder or tar of its images" >&2
     exit 2
 fi
 
@@ -69,7 +69,7 @@ else
 fi
 cp "$out/queries/query.tsv" "$out/splits/query.tsv"
 
-step "Learning the BPE, packing pictures, binarising titles"
+step "Learning the BPE, packing images, binarising titles"
 python preprocess/train_bpe.py "$out/splits/train.tsv" --out "$data/title" --vocab-size "${VOCABULARY:-3000}"
 for split in train valid test query; do
     root=$images

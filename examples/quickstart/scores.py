@@ -7,11 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.commands.common import arguments, run
+from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
+from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
-from fairseq_item.retrieval.evaluate import summarise
-from fairseq_item.retrieval.hits import read_hits, read_truth
-from fairseq_item.retrieval.metrics import bootstrap_interval, score_queries
+from fairseq_item.search.hits import read_hits, read_truth
 
 PARTS = ("fused", "global", "title", "image")
 ROWS = [

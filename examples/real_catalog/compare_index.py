@@ -7,11 +7,12 @@ prints a Markdown table of MAP@10 by similarity.
 import sys
 from pathlib import Path
 
-from fairseq_item.cli import arguments, run
-from fairseq_item.retrieval import index, search
-from fairseq_item.retrieval.evaluate import summarise
-from fairseq_item.retrieval.hits import read_hits, read_truth
-from fairseq_item.retrieval.metrics import score_queries
+from fairseq_item.commands import search as search_command
+from fairseq_item.commands.common import arguments, run
+from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.summary import summarise
+from fairseq_item.search import build as index
+from fairseq_item.search.hits import read_hits, read_truth
 
 EQUAL = (1.0, 1.0, 1.0)
 # The first row is the paper's, the last the default of item-index.
@@ -66,7 +67,7 @@ def score(folder, model, options, part, truth):
         )
     hits = work / f"{part}.tsv"
     queries = ["--queries", str(embeddings / "query"), "--part", part]
-    search.main([str(work), *queries, "--out", str(hits)])
+    search_command.main([str(work), *queries, "--out", str(hits)])
     return summarise(score_queries(read_hits(hits), truth, 10), 10, 0)
 
 

@@ -8,13 +8,15 @@ import csv
 import re
 from pathlib import Path
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.commands import embed as embed_command
+from fairseq_item.commands import index as index_command
+from fairseq_item.commands import search as search_command
+from fairseq_item.commands.common import arguments, run
 from fairseq_item.errors import InputError
+from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
-from fairseq_item.retrieval import embed, index, search
-from fairseq_item.retrieval.evaluate import summarise
-from fairseq_item.retrieval.hits import read_hits, read_truth
-from fairseq_item.retrieval.metrics import score_queries
+from fairseq_item.search.hits import read_hits, read_truth
 
 LOSSES = ("itm", "mlm", "gmlm", "mim", "gmim", "view")
 PARTS = ("fused", "global", "title", "image")
@@ -52,13 +54,13 @@ def score(folder, name, updates, checkpoint, index_args, embed_args):
     work = folder / "curves" / name
     for split, out in (("train,valid,test", "index"), ("query", "query")):
         command = ["--checkpoint", checkpoint, "--data", folder / "data-bin", "--split", split]
-        embed.main([*map(str, command), "--out", str(work / out), *embed_args])
-    index.main([str(work / "index"), "--out", str(work / "faiss"), *index_args.split()])
+        embed_command.main([*map(str, command), "--out", str(work / out), *embed_args])
+    index_command.main([str(work / "index"), "--out", str(work / "faiss"), *index_args.split()])
     truth, row = read_truth(folder / "queries" / "truth.tsv"), {"updates": updates}
     for part in PARTS:
         hits = work / f"{part}.tsv"
         queries = ["--queries", str(work / "query"), "--part", part, "-k", "10"]
-        search.main([str(work / "faiss"), *queries, "--out", str(hits)])
+        search_command.main([str(work / "faiss"), *queries, "--out", str(hits)])
         row[part] = summarise(score_queries(read_hits(hits), truth, 10), 10, 0)["MAP@10"]
     return row
 

@@ -5,9 +5,9 @@ import json
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.commands import predict as predict_command
+from fairseq_item.commands.common import arguments, run
 from fairseq_item.files import atomic_path
-from fairseq_item.retrieval import predict
 
 
 def main(argv=None):
@@ -22,7 +22,7 @@ def main(argv=None):
         options += ["--split", split, "--out", f"{args.folder}/categories-{split}.tsv"]
         printed = io.StringIO()
         with redirect_stdout(printed):
-            predict.main(options)
+            predict_command.main(options)
         found[split] = json.loads(printed.getvalue().splitlines()[-1])
         del found[split]["predictions"]  # the path, which OUT may be moved away from
     with atomic_path(Path(args.folder) / "categories.json") as path:

@@ -14,17 +14,18 @@ import numpy as np
 import plan
 from prepare import QUERY_SETS
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.commands import baseline as baseline_command
+from fairseq_item.commands import embed as embed_command
+from fairseq_item.commands.common import arguments, run
 from fairseq_item.data.draw import draw
+from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
-from fairseq_item.retrieval import baselines, embed
-from fairseq_item.retrieval.embeddings import PARTS, Embeddings
-from fairseq_item.retrieval.evaluate import summarise
-from fairseq_item.retrieval.hits import read_hits, read_truth, write_hits
-from fairseq_item.retrieval.index import build_index
-from fairseq_item.retrieval.item_index import ItemIndex
-from fairseq_item.retrieval.metrics import score_queries
-from fairseq_item.retrieval.search import search
+from fairseq_item.search.build import build_index
+from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.hits import read_hits, read_truth, write_hits
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.search import search
 
 K = 10
 INDEXED = "train,valid,test"
@@ -123,7 +124,7 @@ def of_checkpoint(out, folder, checkpoint, truths, indexes, part, flags=(), quer
 
 def _embed(out, folder, checkpoint, splits, flags):
     options = ["--checkpoint", checkpoint, "--data", out / "data-bin", "--split", splits]
-    embed.main([*map(str, options), "--out", str(folder), *flags])
+    embed_command.main([*map(str, options), "--out", str(folder), *flags])
 
 
 def halves(hits, truth):
@@ -151,7 +152,7 @@ def floors(out, folder, truths):
             hits = folder / f"{kind}-{name}.tsv"
             index = [items / f"{split}.tsv" for split in INDEXED.split(",")]
             options = ["--queries", items / f"{name}.tsv", "--index", *index, "-k", K]
-            baselines.main([kind, *map(str, options), "--out", str(hits)])
+            baseline_command.main([kind, *map(str, options), "--out", str(hits)])
             scores[kind][name] = {"": {"fused": halves(read_hits(hits), truth)}}
     return scores
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from plan import HERE, filled
 
-TRAIN, BALANCE = "fairseq_cli.train", "fairseq_item.retrieval.balance"
+TRAIN, BALANCE = "fairseq_cli.train", "fairseq_item.commands.balance"
 PLUGIN = HERE.parents[1] / "fairseq_item"
 CURVE_POINTS = 5
 

@@ -127,8 +127,8 @@ def _ablation(settings, size, name, change, seed):
 def _run(settings, size, name, model, seed, of=None, ablation=False):
     fill = {**size["fill"], **size.get("fill_of", {}).get(of or name, {})}
     transformer = size["transformer"] if model.get("transformer") else ""
-    pieces = (settings["common"], model["options"], size["options"], transformer)
-    options = " ".join([*pieces, model.get("more", "")])
+    tokens = (settings["common"], model["options"], size["options"], transformer)
+    options = " ".join([*tokens, model.get("more", "")])
     return Run(
         name,
         model["label"],

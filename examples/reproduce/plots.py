@@ -9,7 +9,7 @@ import matplotlib
 from gather import ends, pick
 
 from fairseq_item.files import atomic_path
-from fairseq_item.retrieval import balance_plot
+from fairseq_item.reports import balance_plot
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

@@ -24,7 +24,7 @@ def prepare(steps, settings, size, catalog=None, images=None, workers=2):
         settings: of ``plan.read_settings``.
         size: the size's entry in the settings.
         catalog, images: a catalogue and its image root; None draws the demo catalogue.
-        workers: processes that pack pictures.
+        workers: processes that pack images.
 
     Returns:
         str: digest of all that was done.
@@ -57,8 +57,8 @@ def prepare(steps, settings, size, catalog=None, images=None, workers=2):
     step("unlike", "make_relistings", index, "--out", out / "unlike", *unlike, makes=["unlike"])
     step("split", "split_catalog", index, "--out", out / "splits", makes=["splits"])
     data, splits = out / "data-bin", out / "splits"
-    pieces = ["--vocab-size", size["vocabulary"]]
-    step("bpe", "train_bpe", splits / "train.tsv", "--out", data / "title", *pieces,
+    tokens = ["--vocab-size", size["vocabulary"]]
+    step("bpe", "train_bpe", splits / "train.tsv", "--out", data / "title", *tokens,
          makes=["data-bin"])  # fmt: skip
     sources = {split: (splits / f"{split}.tsv", images) for split in ("train", "valid", "test")}
     sources["query"] = (queries / "query.tsv", query_images)

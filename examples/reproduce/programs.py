@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["fairseq_cli.train", "fairseq_item.retrieval.embed", "measure"])
+SERVER.set_forkserver_preload(["fairseq_cli.train", "fairseq_item.commands.embed", "measure"])
 
 
 def call(program, arguments, log):

@@ -20,7 +20,7 @@ from plan import HERE, plan, read_settings, size_of
 from prepare import prepare
 from steps import Steps, in_parallel
 
-from fairseq_item.cli import arguments, run
+from fairseq_item.commands.common import arguments, run
 from fairseq_item.errors import InputError
 
 
@@ -44,7 +44,7 @@ def build_parser():
 def main(argv=None):
     args = build_parser().parse_args(argv)
     if (args.catalog is None) != (args.images is None):
-        raise InputError("--catalog and --images go together: a table and its pictures")
+        raise InputError("--catalog and --images go together: a table and its images")
     settings = read_settings(args.settings)
     size = size_of(settings, args.size)
     out = Path(args.out)

@@ -5,20 +5,20 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
 from fairseq_item.criterions.logged import totals
-from fairseq_item.modules.contrast import symmetric_contrast
+from fairseq_item.modules.contrastive import symmetric_contrast
 
 
 @register_criterion("clip", dataclass=FairseqDataclass)
 class ClipCriterion(FairseqCriterion):
-    """Symmetric contrast of titles and pictures; negatives are all products of the update.
+    """Symmetric contrast of titles and images; negatives are all products of the update.
 
     Of ``--update-freq`` each part is a batch of its own.
     """
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""
-        titles, pictures, scale = model(**sample["net_input"])
-        loss, right = symmetric_contrast(titles, pictures, scale)
+        titles, images, scale = model(**sample["net_input"])
+        loss, right = symmetric_contrast(titles, images, scale)
         products = sample["nsentences"]
         log = {
             "sample_size": products,
@@ -26,7 +26,7 @@ class ClipCriterion(FairseqCriterion):
             "ntokens": sample["ntokens"],
             "loss_sum": loss.detach(),
             "title_right": right[0],
-            "picture_right": right[1],
+            "image_right": right[1],
             "temperature_sum": products / scale.detach(),
         }
         return loss, products, log
@@ -40,7 +40,7 @@ class ClipCriterion(FairseqCriterion):
             for name, key, times, digits in (
                 ("loss", "loss_sum", 1, 4),
                 ("title_accuracy", "title_right", 100, 2),
-                ("picture_accuracy", "picture_right", 100, 2),
+                ("image_accuracy", "image_right", 100, 2),
                 ("temperature", "temperature_sum", 1, 4),
             ):
                 metrics.log_scalar(name, times * (total[key] / products), products, round=digits)

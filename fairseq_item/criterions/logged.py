@@ -8,7 +8,7 @@ import torch
 def totals(logging_outputs):
     """Add up the values of each key over all logging outputs.
 
-    fairseq asks for this in every update. What lies on a GPU comes from there in one piece a dtype
+    fairseq asks for this in every update. What lies on a GPU comes from there in one token a dtype
     and not number by number, each of which would wait for the GPU anew.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fairseq_item.modules.contrast import gather_rows
+from fairseq_item.modules.contrastive import gather_rows
 
 MAX_SCALE = 100.0
 
@@ -19,7 +19,7 @@ class ViewContrast(nn.Module):
     another product's title are no anchors, but their second view, which is their own, still is a
     negative.
 
-    A view may lack its title or its picture: that part is all zeros and is not compared.
+    A view may lack its title or its image: that part is all zeros and is not compared.
 
     Args:
         temperature: where the three temperatures start.

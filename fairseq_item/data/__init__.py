@@ -1,1 +1,1 @@
-"""Catalogues, pictures, titles and the stores that training reads; nothing here knows a model."""
+"""Catalogues, images, titles and the stores that training reads; nothing here knows a model."""

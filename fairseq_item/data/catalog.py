@@ -40,7 +40,7 @@ class Columns:
 HELP = {
     "id": "unique id of a row",
     "title": "title",
-    "image": "file name of the picture, relative to the image root",
+    "image": "file name of the image, relative to the image root",
     "leaf_category": "leaf category, if there is one",
     "product": "product that several rows may share, if there is one",
     "split": "train, valid or test, if there is one",

@@ -203,7 +203,7 @@ def _parquet_errors(path, problem):
 
 
 def _holds_bytes(kind):
-    """Whether an Arrow type is binary (pictures, say), or nests something that is."""
+    """Whether an Arrow type is binary (images, say), or nests something that is."""
     import pyarrow.types as types
 
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):

@@ -1,4 +1,4 @@
-"""From samples to batches: NumPy over a whole batch, and pictures that are written only once."""
+"""From samples to batches: NumPy over a whole batch, and images that are written only once."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import get_worker_info
 
 
-class PictureRoom:
-    """Room for the pictures of a batch, side by side, so that collating need not copy them.
+class ImageRoom:
+    """Room for the images of a batch, side by side, so that collating need not copy them.
 
     In a loader's worker it is shared memory, from which the batch goes to the training process
     without a copy either.
@@ -23,13 +23,13 @@ class PictureRoom:
         self._tensors = {}
 
     def whole(self, key):
-        """The pictures ``key`` of all products, uint8 (count, m, p*p*3); made when first asked."""
+        """The images ``key`` of all products, uint8 (count, m, p*p*3); made when first asked."""
         if key not in self._tensors:
             self._tensors[key] = _empty_bytes(self.shape)
         return self._tensors[key]
 
     def place(self, key, row):
-        """Where the picture ``key`` of one product goes, uint8 (m, p*p*3)."""
+        """Where the image ``key`` of one product goes, uint8 (m, p*p*3)."""
         return self.whole(key)[row]
 
 
@@ -42,7 +42,7 @@ def _empty_bytes(shape):
 
 
 class Samples(list):
-    """Samples whose pictures lie in one :class:`PictureRoom`, in the same order.
+    """Samples whose images lie in one :class:`ImageRoom`, in the same order.
 
     Attributes:
         room: the room.
@@ -53,15 +53,15 @@ class Samples(list):
         self.room = room
 
 
-def stack_pictures(samples, key):
-    """The pictures ``key`` of a list of samples: uint8 (B, m, p*p*3), copied only if they must."""
+def stack_images(samples, key):
+    """The images ``key`` of a list of samples: uint8 (B, m, p*p*3), copied only if they must."""
     if isinstance(samples, Samples):
         return samples.room.whole(key)
     return torch.stack([sample[key] for sample in samples])
 
 
 def collate_titles(titles, cls, sep, pad):
-    """[CLS] pieces [SEP] of each title, padded to the longest: int64 (B, T)."""
+    """[CLS] tokens [SEP] of each title, padded to the longest: int64 (B, T)."""
     lengths = np.array([len(title) for title in titles])
     rows = np.full((len(titles), lengths.max() + 2), pad, np.int64)
     rows[:, 0] = cls

@@ -1,4 +1,4 @@
-"""The place a catalogue's pictures lie in: a folder or an uncompressed tar."""
+"""The place a catalogue's images lie in: a folder or an uncompressed tar."""
 
 import os
 import posixpath
@@ -12,7 +12,7 @@ MAX_BYTES = 256 * 2**20
 
 
 class ImageRoot:
-    """Reads picture files by the names that a catalogue gives them.
+    """Reads image files by the names that a catalogue gives them.
 
     A tar is scanned once, header by header, and then read by offset with ``os.pread``, which
     neither moves nor shares a file position: forked workers may use one ``ImageRoot`` together,
@@ -35,7 +35,7 @@ class ImageRoot:
         if self.path.is_dir():
             return
         if not self.path.exists():
-            raise InputError(f"{path} is missing; name a folder of pictures or a tar of them")
+            raise InputError(f"{path} is missing; name a folder of images or a tar of them")
         self._members = _scan_tar(self.path)
 
     def read(self, name):

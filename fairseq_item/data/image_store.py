@@ -1,4 +1,4 @@
-"""Pictures of a split in fairseq's index format, one item a product, and what they are.
+"""Images of a split in fairseq's index format, one item a product, and what they are.
 
 ``prefix.bin`` and ``prefix.idx`` hold uint8 items: with codec ``patches`` the patch tensor itself,
 with codec ``jpeg`` the bytes of a JPEG file. ``prefix.json`` says which, and is written last: a
@@ -30,13 +30,13 @@ class StoreMeta:
 
     Attributes:
         codec: "patches" or "jpeg".
-        image_size: side of the square pictures in pixels.
+        image_size: side of the square images in pixels.
         patch_size: side of a patch in pixels; for "jpeg" the one that the size was chosen for.
         channels: values a pixel, 3.
-        count: number of pictures.
+        count: number of images.
         checksum: SHA-256 of ``.bin`` followed by ``.idx``, in hexadecimal.
         version: version of this format.
-        fit: how pictures were brought to a square: "pad", "crop" or "stretch".
+        fit: how images were brought to a square: "pad", "crop" or "stretch".
         jpeg_quality: quality of "jpeg" items, None for "patches".
         source: digest of the catalogue and settings the store was made from, "" where unknown.
     """
@@ -98,19 +98,19 @@ def store_checksum(prefix):
     return digest.hexdigest()
 
 
-def encode_picture(picture, codec, patch_size, jpeg_quality=90):
-    """A square RGB picture (PIL, or an array (H, W, 3) of uint8) as the bytes of a store's item."""
+def encode_image(image, codec, patch_size, jpeg_quality=90):
+    """A square RGB image (PIL, or an array (H, W, 3) of uint8) as the bytes of a store's item."""
     if codec == "patches":
-        return patchify(np.asarray(picture), patch_size).tobytes()
-    if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(picture)
+        return patchify(np.asarray(image), patch_size).tobytes()
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=jpeg_quality)
+    image.save(buffer, "JPEG", quality=jpeg_quality)
     return buffer.getvalue()
 
 
 class ImageStore:
-    """Read-only access to the pictures of a split; opening costs the same for any size.
+    """Read-only access to the images of a split; opening costs the same for any size.
 
     Args:
         prefix: path without suffix, such as ``data-bin/image/train``.
@@ -149,25 +149,25 @@ class ImageStore:
         return self._index[i]
 
     def patches(self, i):
-        """Picture ``i`` as patches: uint8 of shape (m, patch_size**2 * 3).
+        """Image ``i`` as patches: uint8 of shape (m, patch_size**2 * 3).
 
         With codec "patches" a view of the file, not to be written to.
         """
         if self.meta.codec == "patches":
             return self.raw(i).reshape(-1, self.meta.patch_size**2 * self.meta.channels)
-        return patchify(self.picture(i), self.meta.patch_size)
+        return patchify(self.image(i), self.meta.patch_size)
 
     def prefetch(self, indices):
-        """Have the pictures ``indices`` (int array) fetched from the disk: a hint, before
-        ``rows`` or ``picture`` is asked for each."""
+        """Have the images ``indices`` (int array) fetched from the disk: a hint, before
+        ``rows`` or ``image`` is asked for each."""
         self._index.prefetch(indices)
 
     def side(self, i):
-        """Height and width of picture ``i`` in pixels."""
+        """Height and width of image ``i`` in pixels."""
         return self.meta.image_size
 
-    def picture(self, i):
-        """Picture ``i``: uint8 of shape (image_size, image_size, 3).
+    def image(self, i):
+        """Image ``i``: uint8 of shape (image_size, image_size, 3).
 
         Raises:
             InputError: the item is damaged.
@@ -175,7 +175,7 @@ class ImageStore:
         return self.rows(i, 0, self.meta.image_size)
 
     def rows(self, i, top, bottom):
-        """Rows ``top`` to ``bottom`` of picture ``i``: uint8 (bottom - top, image_size, 3).
+        """Rows ``top`` to ``bottom`` of image ``i``: uint8 (bottom - top, image_size, 3).
 
         With codec "patches" no other rows are read, but for those of the same patches.
 
@@ -215,14 +215,14 @@ class ImageStore:
 
 
 class ImageStoreWriter:
-    """Write square pictures one after another; use as a context manager.
+    """Write square images one after another; use as a context manager.
 
     Args:
         prefix: path without suffix.
         codec: "patches" or "jpeg".
-        image_size: side of the pictures in pixels, a multiple of ``patch_size``.
+        image_size: side of the images in pixels, a multiple of ``patch_size``.
         patch_size: side of a patch in pixels.
-        fit: how the pictures were brought to a square, for the record.
+        fit: how the images were brought to a square, for the record.
         jpeg_quality: 1 to 95, for codec "jpeg".
     """
 
@@ -251,13 +251,13 @@ class ImageStoreWriter:
         self._writer.__enter__()
         return self
 
-    def add(self, picture):
-        """Append a picture of ``image_size`` x ``image_size``, PIL in RGB or uint8 (H, W, 3)."""
+    def add(self, image):
+        """Append an image of ``image_size`` x ``image_size``, PIL in RGB or uint8 (H, W, 3)."""
         meta = self._meta
-        shape = np.shape(picture)
+        shape = np.shape(image)
         if shape != (meta.image_size, meta.image_size, meta.channels):
-            raise ValueError(f"a picture of shape {shape} in a store of {meta.image_size} pixels")
-        item = encode_picture(picture, meta.codec, meta.patch_size, meta.jpeg_quality)
+            raise ValueError(f"an image of shape {shape} in a store of {meta.image_size} pixels")
+        item = encode_image(image, meta.codec, meta.patch_size, meta.jpeg_quality)
         self._writer.add(item)
 
     def __exit__(self, kind, error, trace):

@@ -6,38 +6,38 @@ from fairseq.data import FairseqDataset
 
 from fairseq_item.data.augment import stored_center_crop, stored_random_crop
 from fairseq_item.data.collate import (
-    PictureRoom,
+    ImageRoom,
     Samples,
     collate_titles,
     flat_places,
     place_weights,
-    stack_pictures,
+    stack_images,
 )
 from fairseq_item.data.masking import mask_patches, mask_title
 from fairseq_item.data.patches import patchify
-from fairseq_item.data.settings import Augmentation, Corruption, Geometry, Views
-from fairseq_item.data.views import (
+from fairseq_item.data.second_view import (
     change_light,
-    piece_halves,
     second_title,
-    split_pieces,
+    split_tokens,
+    token_halves,
     word_starts,
 )
+from fairseq_item.data.settings import Augmentation, Corruption, Geometry, Views
 
 __all__ = ["Augmentation", "Corruption", "Geometry", "ItemDataset", "Views"]
 
 
 class ItemDataset(FairseqDataset):
-    """Titles and pictures of one split.
+    """Titles and images of one split.
 
     Args:
-        titles: store of piece ids that end with [SEP]: ``len``, ``[i]``, ``sizes``.
-        images: store of square pictures: ``len``, ``side(i)`` in pixels, ``rows(i, top, bottom)``
+        titles: store of token ids that end with [SEP]: ``len``, ``[i]``, ``sizes``.
+        images: store of square images: ``len``, ``side(i)`` in pixels, ``rows(i, top, bottom)``
             as uint8 (bottom - top, side, 3); with ``shuffle`` also ``prefetch(indices)``.
         dictionary: fairseq ``Dictionary`` with ``<mask>``.
         geometry: sizes the model expects.
         corruption: masks and mismatches, or None for plain products (embedding, classification).
-        augmentation: None takes the centre of the picture.
+        augmentation: None takes the centre of the image.
         views: how each product is shown a second time, uncorrupted; None for no second view.
         seed: with the epoch and the product's index it fixes every random choice.
         fixed: draw the same masks in every epoch (validation).
@@ -58,11 +58,11 @@ class ItemDataset(FairseqDataset):
         shuffle=False,
     ):
         if len(titles) != len(images):
-            raise ValueError(f"{len(titles)} titles beside {len(images)} pictures")
+            raise ValueError(f"{len(titles)} titles beside {len(images)} images")
         self.titles, self.images = titles, images
         self.geometry, self.corruption, self.augmentation = geometry, corruption, augmentation
         self.views, self.word_starts = views, word_starts(dictionary)
-        self.halves = piece_halves(dictionary) if views is not None and views.split_prob else {}
+        self.halves = token_halves(dictionary) if views is not None and views.split_prob else {}
         self.seed, self.fixed, self.shuffle = seed, fixed, shuffle
         self.epoch = 0
         self.cls, self.sep, self.pad = dictionary.bos(), dictionary.eos(), dictionary.pad()
@@ -84,9 +84,9 @@ class ItemDataset(FairseqDataset):
         return np.random.default_rng([self.seed, 0 if self.fixed else self.epoch, index])
 
     def _title(self, index):
-        """Pieces of a title without [SEP], cut to the model's length, shape (n,)."""
-        pieces = self.titles[index][:-1][: self.geometry.max_title_length]
-        return pieces.astype(np.int64)
+        """Tokens of a title without [SEP], cut to the model's length, shape (n,)."""
+        tokens = self.titles[index][:-1][: self.geometry.max_title_length]
+        return tokens.astype(np.int64)
 
     def _other_title(self, index, own, rng):
         """The title of another product that does not read the same as this one's."""
@@ -98,14 +98,14 @@ class ItemDataset(FairseqDataset):
         return own, True
 
     def _patches(self, index, rng, out):
-        """Write the picture of a product to ``out``, uint8 (m, p*p*3), and return it."""
+        """Write the image of a product to ``out``, uint8 (m, p*p*3), and return it."""
         size, augmentation = self.geometry.image_size, self.augmentation
         if augmentation is None:
-            picture = stored_center_crop(self.images, index, size)
+            image = stored_center_crop(self.images, index, size)
         else:
             scale, flip = augmentation.crop_scale, augmentation.flip_prob
-            picture = stored_random_crop(self.images, index, size, rng, scale, flip)
-        patchify(picture, self.geometry.patch_size, out.numpy())
+            image = stored_random_crop(self.images, index, size, rng, scale, flip)
+        patchify(image, self.geometry.patch_size, out.numpy())
         return out
 
     def __getitem__(self, index):
@@ -120,10 +120,10 @@ class ItemDataset(FairseqDataset):
         return Samples(samples, room)
 
     def _room(self, count):
-        return PictureRoom(count, (self.geometry.patches, 3 * self.geometry.patch_size**2))
+        return ImageRoom(count, (self.geometry.patches, 3 * self.geometry.patch_size**2))
 
     def sample(self, index, room, row):
-        """A product, its pictures written to place ``row`` of ``room``."""
+        """A product, its images written to place ``row`` of ``room``."""
         rng = self._rng(index)
         patches = self._patches(index, rng, room.place("patches", row))
         sample = {"id": index, "title": self._title(index), "patches": patches}
@@ -137,19 +137,19 @@ class ItemDataset(FairseqDataset):
     def _second_view(self, index, title, rng, out):
         views = self.views
         lacks = rng.random() / max(views.single_prob, 1e-9)
-        has_picture = not lacks < 0.5
-        if has_picture and lacks < 1.0:
+        has_image = not lacks < 0.5
+        if has_image and lacks < 1.0:
             title = title[:0]
         title = second_title(title, self.word_starts, rng, views.word_drop_prob)
         if views.split_prob:
-            title = split_pieces(title, self.halves, rng, views.split_prob)
+            title = split_tokens(title, self.halves, rng, views.split_prob)
         patches = self._patches(index, rng, out)
         if views.light:
             change_light(patches.numpy(), rng, views.light)
         return {
             "view_title": title[: self.geometry.max_title_length],
             "view_patches": patches,
-            "view_has_picture": has_picture,
+            "view_has_image": has_image,
         }
 
     def _corrupt(self, sample, rng):
@@ -180,7 +180,7 @@ class ItemDataset(FairseqDataset):
             ``hidden_patches`` into B*m, and the batch has ``match`` (B,), ``title_targets`` (K,),
             ``title_weights`` (K,) and ``patch_weights`` (M,): one over the number of masked places
             of the product, 0 where its masked losses do not count. With second views ``net_input``
-            has ``view_title``, ``view_patches`` and ``view_has_picture`` (B,). Empty if no samples.
+            has ``view_title``, ``view_patches`` and ``view_has_image`` (B,). Empty if no samples.
         """
         if not samples:
             return {}
@@ -191,14 +191,14 @@ class ItemDataset(FairseqDataset):
             "ntokens": sum(len(s["title"]) for s in samples),
             "net_input": {
                 "title": title,
-                "patches": stack_pictures(samples, "patches"),
+                "patches": stack_images(samples, "patches"),
             },
         }
         if "view_title" in samples[0]:
             batch["net_input"].update(
                 view_title=self._collate_titles([s["view_title"] for s in samples]),
-                view_patches=stack_pictures(samples, "view_patches"),
-                view_has_picture=torch.tensor([s["view_has_picture"] for s in samples]),
+                view_patches=stack_images(samples, "view_patches"),
+                view_has_image=torch.tensor([s["view_has_image"] for s in samples]),
             )
         if "match" in samples[0]:
             self._collate_targets(batch, samples, title.size(1))

@@ -7,8 +7,8 @@ from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.data.masking import mask_title
 
 
-class BlankPictures:
-    """In place of pictures where a model does not look at them: nothing is read or decoded."""
+class BlankImages:
+    """In place of images where a model does not look at them: nothing is read or decoded."""
 
     def __init__(self, count):
         self.count = count
@@ -27,15 +27,15 @@ class BlankPictures:
 
 
 class MaskedTitleDataset(ItemDataset):
-    """Titles in which BERT's share of pieces is hidden, drawn from (seed, epoch, index).
+    """Titles in which BERT's share of tokens is hidden, drawn from (seed, epoch, index).
 
     Args:
         titles, dictionary, geometry, seed, fixed, shuffle: as of :class:`ItemDataset`.
-        mask_prob: share of pieces to predict.
+        mask_prob: share of tokens to predict.
     """
 
     def __init__(self, titles, dictionary, geometry, mask_prob=0.15, **kwargs):
-        super().__init__(titles, BlankPictures(len(titles)), dictionary, geometry, **kwargs)
+        super().__init__(titles, BlankImages(len(titles)), dictionary, geometry, **kwargs)
         self.mask_prob = mask_prob
 
     def sample(self, index, room, row):
@@ -50,7 +50,7 @@ class MaskedTitleDataset(ItemDataset):
 
         Returns:
             dict with ``id`` (B,), ``nsentences``, ``ntokens``, ``net_input`` with ``title``, int64
-            (B, T), and ``target`` (B, T): the hidden pieces, padding elsewhere. Empty for no
+            (B, T), and ``target`` (B, T): the hidden tokens, padding elsewhere. Empty for no
             samples.
         """
         if not samples:

@@ -1,4 +1,4 @@
-"""Choosing what a masked objective hides: title pieces (MLM, GMLM) and patches (MIM, GMIM).
+"""Choosing what a masked objective hides: title tokens (MLM, GMLM) and patches (MIM, GMIM).
 
 Everything is drawn from the generator that is handed in, so that one seed gives one mask.
 """
@@ -7,17 +7,17 @@ import numpy as np
 
 
 def mask_title(tokens, rng, mask_index, vocab_start, vocab_end, prob=0.15):
-    """BERT's masking: of the chosen pieces 80% become the mask, 10% a random piece, 10% stay.
+    """BERT's masking: of the chosen tokens 80% become the mask, 10% a random token, 10% stay.
 
-    The number of chosen pieces is ``prob * n`` rounded up or down at random, and at least one, so
+    The number of chosen tokens is ``prob * n`` rounded up or down at random, and at least one, so
     that short titles take part too.
 
     Args:
-        tokens: int array of shape (n,), the pieces of a title without [CLS] and [SEP].
+        tokens: int array of shape (n,), the tokens of a title without [CLS] and [SEP].
         rng: ``numpy.random.Generator``.
         mask_index: dictionary index of [MASK].
-        vocab_start, vocab_end: random pieces are drawn from [vocab_start, vocab_end).
-        prob: share of pieces to choose.
+        vocab_start, vocab_end: random tokens are drawn from [vocab_start, vocab_end).
+        prob: share of tokens to choose.
 
     Returns:
         (masked, positions): the title as the model sees it, shape (n,), and the sorted places
@@ -39,10 +39,10 @@ def mask_title(tokens, rng, mask_index, vocab_start, vocab_end, prob=0.15):
 def mask_patches(count, rng, prob=0.15):
     """Choose patches to reconstruct; 80% of them are hidden behind the mask patch, 20% stay.
 
-    Always ``round(prob * count)`` of them, at least one: all pictures weigh the same.
+    Always ``round(prob * count)`` of them, at least one: all images weigh the same.
 
     Args:
-        count: number of patches of the picture.
+        count: number of patches of the image.
         rng: ``numpy.random.Generator``.
         prob: share of patches to choose.
 

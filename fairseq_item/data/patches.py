@@ -1,4 +1,4 @@
-"""The geometry of patches: a picture as a sequence, and back.
+"""The geometry of patches: an image as a sequence, and back.
 
 Patches go row by row, left to right; within a patch pixels do the same, channels last.
 """
@@ -8,11 +8,11 @@ import math
 import numpy as np
 
 
-def patchify(picture, patch_size, out=None):
-    """Cut a picture into patches.
+def patchify(image, patch_size, out=None):
+    """Cut an image into patches.
 
     Args:
-        picture: array of shape (H, W, C), both sides multiples of ``patch_size``.
+        image: array of shape (H, W, C), both sides multiples of ``patch_size``.
         patch_size: side p of a patch in pixels.
         out: array to write them to, of the shape and dtype of the result and contiguous; a new
             one without it.
@@ -23,17 +23,17 @@ def patchify(picture, patch_size, out=None):
     Raises:
         ValueError: a side is not a multiple of ``patch_size``, or ``out`` does not fit.
     """
-    height, width, channels = picture.shape
+    height, width, channels = image.shape
     p = patch_size
     if height % p or width % p:
-        raise ValueError(f"a picture of {height} x {width} cannot be cut into {p} x {p} patches")
+        raise ValueError(f"an image of {height} x {width} cannot be cut into {p} x {p} patches")
     rows, columns = height // p, width // p
     shape = (rows * columns, p * p * channels)
     if out is None:
-        out = np.empty(shape, picture.dtype)
-    elif out.shape != shape or out.dtype != picture.dtype or not out.flags.c_contiguous:
+        out = np.empty(shape, image.dtype)
+    elif out.shape != shape or out.dtype != image.dtype or not out.flags.c_contiguous:
         raise ValueError(f"patches of shape {shape} need contiguous room of just that shape")
-    runs = _runs(picture.reshape(rows, p, columns, p * channels))
+    runs = _runs(image.reshape(rows, p, columns, p * channels))
     _runs(out.reshape(rows, columns, p, p * channels))[...] = runs.swapaxes(1, 2)
     return out
 
@@ -44,13 +44,13 @@ def unpatchify(patches, patch_size, image_size=None):
     Args:
         patches: array of shape (m, p * p * C).
         patch_size: side p of a patch in pixels.
-        image_size: (H, W) or the side of a square; without it the picture is a square.
+        image_size: (H, W) or the side of a square; without it the image is a square.
 
     Returns:
         array of shape (H, W, C), same dtype.
 
     Raises:
-        ValueError: the patches do not make up a picture of that size.
+        ValueError: the patches do not make up an image of that size.
     """
     count, length = patches.shape
     p = patch_size
@@ -60,13 +60,13 @@ def unpatchify(patches, patch_size, image_size=None):
     rows, columns = height // p, width // p
     if rows * columns != count or (height, width) != (rows * p, columns * p) or length % (p * p):
         raise ValueError(
-            f"{count} patches of {length} values do not make up a picture of "
+            f"{count} patches of {length} values do not make up an image of "
             f"{height} x {width} in patches of {p} x {p}"
         )
-    picture = np.empty((height, width, length // (p * p)), patches.dtype)
+    image = np.empty((height, width, length // (p * p)), patches.dtype)
     runs = _runs(patches.reshape(rows, columns, p, length // p))
-    _runs(picture.reshape(rows, p, columns, length // p))[...] = runs.swapaxes(1, 2)
-    return picture
+    _runs(image.reshape(rows, p, columns, length // p))[...] = runs.swapaxes(1, 2)
+    return image
 
 
 def _runs(array):

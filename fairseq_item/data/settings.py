@@ -29,7 +29,7 @@ class Corruption:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random resized crop and flip of the stored picture."""
+    """Random resized crop and flip of the stored image."""
 
     crop_scale: Tuple[float, float] = (0.6, 1.0)
     flip_prob: float = 0.5
@@ -37,13 +37,13 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Views:
-    """The second view of a product: its title with words dropped and shuffled, a picture of it.
+    """The second view of a product: its title with words dropped and shuffled, an image of it.
 
     Attributes:
         word_drop_prob: share of words left out.
-        single_prob: share of views that have only the title or only the picture, half of each, so
+        single_prob: share of views that have only the title or only the image, half of each, so
             that neither embedding can lean on the other modality.
-        split_prob: share of pieces that are broken in two, as an unusual spelling would be.
+        split_prob: share of tokens that are broken in two, as an unusual spelling would be.
         light: greatest change of contrast and of each colour's brightness, as a part.
     """
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.concatenated import open_split, shard_names
 from fairseq_item.data.labels import unescape_label
+from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.titles import SPECIALS, UNK, read_dictionary
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.data.tsv import iter_items

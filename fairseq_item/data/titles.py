@@ -47,14 +47,14 @@ def read_dictionary(path):
 
 
 class TitleTokenizer:
-    """Titles to BPE pieces and their ids in fairseq's numbering.
+    """Titles to BPE tokens and their ids in fairseq's numbering.
 
     Args:
         bpe_model_path: a SentencePiece model.
-        dict_path: the dictionary of its pieces, ``dict.txt``.
+        dict_path: the dictionary of its tokens, ``dict.txt``.
 
     Attributes:
-        ids: dict, piece -> id.
+        ids: dict, token -> id.
 
     Raises:
         InputError: a file is missing or is not what it should be.
@@ -76,14 +76,14 @@ class TitleTokenizer:
         """Number of symbols, the four special ones included."""
         return len(self.ids)
 
-    def pieces(self, title):
-        """The title's BPE pieces, a list of strings; empty for an empty title."""
+    def tokens(self, title):
+        """The title's BPE tokens, a list of strings; empty for an empty title."""
         return self._bpe.encode(clean_title(title), out_type=str)
 
     def encode(self, title):
-        """The title's ids, int32 of shape (number of pieces,): neither cut nor ended by ``</s>``.
+        """The title's ids, int32 of shape (number of tokens,): neither cut nor ended by ``</s>``.
 
-        Pieces that the dictionary lacks become ``<unk>``.
+        Tokens that the dictionary lacks become ``<unk>``.
         """
-        pieces = self.pieces(title)
-        return np.fromiter((self.ids.get(piece, UNK) for piece in pieces), np.int32, len(pieces))
+        tokens = self.tokens(title)
+        return np.fromiter((self.ids.get(token, UNK) for token in tokens), np.int32, len(tokens))

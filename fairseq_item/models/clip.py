@@ -1,4 +1,4 @@
-"""The CLIP baseline: a BERT for titles and one for pictures, told apart by contrast."""
+"""The CLIP baseline: a BERT for titles and one for images, told apart by contrast."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from torch import nn
 from fairseq_item.models.product_model import ProductModel
 from fairseq_item.models.sizes import EncoderConfig, given, how_to_compute, transformer_sizes
 from fairseq_item.modules.encoder import Encoder
-from fairseq_item.modules.initialise import initialise_as_bert
-from fairseq_item.modules.towers import PictureTower, TitleTower
+from fairseq_item.modules.init import initialise_as_bert
+from fairseq_item.modules.towers import ImageTower, TitleTower
 
 MAX_SCALE = 100.0
 
@@ -32,7 +32,7 @@ class Contrasted(NamedTuple):
     """What the contrast compares."""
 
     titles: torch.Tensor  # float32 (B, joint_dim), rows of norm 1
-    pictures: torch.Tensor  # the same
+    images: torch.Tensor  # the same
     scale: torch.Tensor  # scalar: one over the temperature
 
 
@@ -40,11 +40,11 @@ class Contrasted(NamedTuple):
 class ClipModel(ProductModel):
     """Two towers (Radford et al. 2021), each with BERT's encoder as in the paper's comparison.
 
-    The embedding of a product is that of its title and that of its picture, one after the other; a
+    The embedding of a product is that of its title and that of its image, one after the other; a
     classifier reads both [CLS] states.
     """
 
-    pretraining_parts = ("title_projection", "picture_projection", "log_scale")
+    pretraining_parts = ("title_projection", "image_projection", "log_scale")
 
     def __init__(self, cfg, vocabulary, padding, cls, sep):
         super().__init__(cfg)
@@ -54,18 +54,18 @@ class ClipModel(ProductModel):
             vocabulary, padding, dim, cfg.max_title_length + 2, _encoder(cfg), cfg.dropout
         )
         patches = (cfg.image_size // cfg.patch_size) ** 2
-        self.picture = PictureTower(patches, patch_dim, dim, _encoder(cfg), cfg.dropout)
+        self.image = ImageTower(patches, patch_dim, dim, _encoder(cfg), cfg.dropout)
         self.title_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
-        self.picture_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
+        self.image_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.reset_parameters()
 
     def reset_parameters(self):
         """Draw all weights anew, as in BERT; the projections keep the variance, as in CLIP."""
         self.apply(initialise_as_bert)
-        nn.init.normal_(self.picture.cls, std=0.02)
+        nn.init.normal_(self.image.cls, std=0.02)
         if self.classifier is None:
-            for projection in (self.title_projection, self.picture_projection):
+            for projection in (self.title_projection, self.image_projection):
                 nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
             nn.init.constant_(self.log_scale, -math.log(self.cfg.temperature))
 
@@ -81,7 +81,7 @@ class ClipModel(ProductModel):
         """Compare a batch.
 
         Args:
-            title: int64 (B, T): [CLS] pieces [SEP], padded.
+            title: int64 (B, T): [CLS] tokens [SEP], padded.
             patches: uint8 (B, m, patch_dim).
 
         Returns:
@@ -95,40 +95,40 @@ class ClipModel(ProductModel):
         return Contrasted(*self._halves(title, patches), self.log_scale.exp())
 
     def _halves(self, title, patches):
-        """Embeddings of title and picture: float32 rows of norm 1."""
+        """Embeddings of title and image: float32 rows of norm 1."""
         with self.autocast(title.device):
-            halves = self.title(title), self.picture(patches)
+            halves = self.title(title), self.image(patches)
             if self.classifier is None:
-                halves = self.title_projection(halves[0]), self.picture_projection(halves[1])
+                halves = self.title_projection(halves[0]), self.image_projection(halves[1])
         return tuple(F.normalize(half.float(), dim=-1) for half in halves)
 
-    def embed(self, title, patches, has_picture=None):
+    def embed(self, title, patches, has_image=None):
         """The embedding of both towers, not normalised.
 
         Args:
             title, patches: as in :meth:`forward`.
-            has_picture: bool (B,), false where the product has no picture; None if all have one.
+            has_image: bool (B,), false where the product has no image; None if all have one.
 
         Returns:
             (global, title, image), each float32 (B, embedding_dim): both towers concatenated,
             where the half of what a product lacks is zero, then twice zeros, as CLIP's parts are
             in the global embedding already.
         """
-        words, picture = self._halves(title, patches)
+        words, image = self._halves(title, patches)
         special = torch.tensor(self.special, device=title.device)
         words = words * (~torch.isin(title, special)).any(1, keepdim=True)
-        if has_picture is not None:
-            picture = picture * has_picture[:, None]
-        both = torch.cat([words, picture], dim=1)
+        if has_image is not None:
+            image = image * has_image[:, None]
+        both = torch.cat([words, image], dim=1)
         return both, torch.zeros_like(both), torch.zeros_like(both)
 
-    def features(self, title, patches, has_picture=None):
+    def features(self, title, patches, has_image=None):
         """Both [CLS] states, float32 (B, feature_dim): what a classifier reads."""
         with self.autocast(title.device):
-            words, picture = self.title(title).float(), self.picture(patches).float()
-        if has_picture is not None:
-            picture = picture * has_picture[:, None]
-        return torch.cat([words, picture], dim=1)
+            words, image = self.title(title).float(), self.image(patches).float()
+        if has_image is not None:
+            image = image * has_image[:, None]
+        return torch.cat([words, image], dim=1)
 
 
 def _encoder(cfg):

@@ -1,4 +1,4 @@
-"""A trained model in use: strings and pictures in, embeddings or leaf categories out.
+"""A trained model in use: strings and images in, embeddings or leaf categories out.
 
 All that is needed lies in one folder: the checkpoint, ``dict.txt`` and ``bpe.model``.
 """
@@ -21,9 +21,9 @@ from PIL import Image
 from torch import nn
 
 from fairseq_item.data.augment import center_crop
+from fairseq_item.data.images import ImageError, decode_image, fit_square, to_rgb
 from fairseq_item.data.item_dataset import Geometry
 from fairseq_item.data.patches import patchify
-from fairseq_item.data.pictures import PictureError, decode_picture, fit_square, to_rgb
 from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.errors import InputError
 
@@ -36,7 +36,7 @@ class ItemHubInterface(nn.Module):
         cfg: the whole configuration it was trained with.
         dictionary: fairseq ``Dictionary`` with ``<mask>``.
         geometry: sizes of its input.
-        stored_image_size, fit: how training pictures were brought to a square, and so queries.
+        stored_image_size, fit: how training images were brought to a square, and so queries.
         digest: SHA-256 of the checkpoint file.
         dim: width d of each embedding.
         categories: names of the leaf categories that it predicts, None if it predicts none.
@@ -59,12 +59,12 @@ class ItemHubInterface(nn.Module):
         return next(self.parameters()).device
 
     def encode(self, titles=None, images=None, batch_size=64):
-        """Embed products given by title, picture or both.
+        """Embed products given by title, image or both.
 
         Args:
             titles: list of n strings, None where a product has no title; or None for no titles.
-            images: list of n pictures: a path, a PIL image, or None; or None for no pictures.
-                A path is read exactly as the pictures of a catalogue are.
+            images: list of n images: a path, a PIL image, or None; or None for no images.
+                A path is read exactly as the images of a catalogue are.
             batch_size: products computed at once; it does not change the result.
 
         Returns:
@@ -72,7 +72,7 @@ class ItemHubInterface(nn.Module):
             product lacks is all zeros.
 
         Raises:
-            InputError: a picture cannot be read, or the lists differ in length.
+            InputError: an image cannot be read, or the lists differ in length.
         """
         titles, images = _one_each(titles, images)
         parts = [np.zeros((len(titles), self.dim), np.float32) for _ in range(3)]
@@ -84,7 +84,7 @@ class ItemHubInterface(nn.Module):
         return tuple(parts)
 
     def predict(self, titles=None, images=None, k=5, batch_size=64):
-        """The most probable leaf categories of products given by title, picture or both.
+        """The most probable leaf categories of products given by title, image or both.
 
         Args:
             titles, images, batch_size: as of :meth:`encode`.
@@ -107,7 +107,7 @@ class ItemHubInterface(nn.Module):
             ]
         return result
 
-    def best(self, title, patches, has_picture=None, k=5):
+    def best(self, title, patches, has_image=None, k=5):
         """The most probable classes of a batch that is on the device already.
 
         Returns:
@@ -122,47 +122,47 @@ class ItemHubInterface(nn.Module):
                 "this model predicts no categories; fine-tune it with --task item_classification"
             )
         with torch.inference_mode():
-            logits = self.model.classify(title, patches, has_picture)
+            logits = self.model.classify(title, patches, has_image)
             probabilities, classes = logits.softmax(-1).topk(min(k, len(self.categories)))
         return classes.cpu().numpy(), probabilities.cpu().numpy()
 
     def _inputs(self, titles, images):
-        """Title, patches and which products have pictures, as tensors on the device."""
-        pieces = [self._pieces(title) for title in titles]
+        """Title, patches and which products have images, as tensors on the device."""
+        tokens = [self._tokens(title) for title in titles]
         title = torch.full(
-            (len(titles), max(map(len, pieces)) + 2), self.dictionary.pad(), dtype=torch.long
+            (len(titles), max(map(len, tokens)) + 2), self.dictionary.pad(), dtype=torch.long
         )
-        for row, ids in zip(title, pieces):
+        for row, ids in zip(title, tokens):
             row[0], row[len(ids) + 1] = self.dictionary.bos(), self.dictionary.eos()
             row[1 : len(ids) + 1] = torch.from_numpy(ids)
         patches = torch.from_numpy(self._all_patches(images))
-        has_picture = None
+        has_image = None
         if any(image is None for image in images):
-            has_picture = torch.tensor([image is not None for image in images], device=self.device)
-        return title.to(self.device), patches.to(self.device), has_picture
+            has_image = torch.tensor([image is not None for image in images], device=self.device)
+        return title.to(self.device), patches.to(self.device), has_image
 
-    def embed(self, title, patches, has_picture=None):
+    def embed(self, title, patches, has_image=None):
         """Embed a batch that is on the device already; see ``ItemModel.embed``.
 
         Returns:
             (global, title, image): float32 arrays of shape (B, d), L2-normalised.
         """
-        return tuple(self.start_embedding(title, patches, has_picture).cpu().numpy())
+        return tuple(self.start_embedding(title, patches, has_image).cpu().numpy())
 
-    def start_embedding(self, title, patches, has_picture=None):
+    def start_embedding(self, title, patches, has_image=None):
         """:meth:`embed` without waiting for a GPU: float32 (3, B, d) on the device."""
         with torch.inference_mode():
-            parts = self.model.embed(title, patches, has_picture)
+            parts = self.model.embed(title, patches, has_image)
             return nn.functional.normalize(torch.stack(parts), dim=-1)
 
-    def _pieces(self, title):
+    def _tokens(self, title):
         ids = self.tokenizer.encode(title or "")[: self.geometry.max_title_length]
         return np.asarray(ids, np.int64)
 
     def _all_patches(self, images):
         """Decoding takes longer than small models do, and Pillow lets threads do it side by side.
 
-        Not pictures that were opened elsewhere: one object may be asked for more than once.
+        Not images that were opened elsewhere: one object may be asked for more than once.
         """
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             begun = [
@@ -177,15 +177,15 @@ class ItemHubInterface(nn.Module):
         geometry = self.geometry
         if image is None:
             return np.zeros((geometry.patches, geometry.patch_size**2 * 3), np.uint8)
-        picture = _open(image, self.stored_image_size)
-        square = fit_square(picture, self.stored_image_size, self.fit)
+        image = _open(image, self.stored_image_size)
+        square = fit_square(image, self.stored_image_size, self.fit)
         return patchify(center_crop(np.asarray(square), geometry.image_size), geometry.patch_size)
 
 
 def _one_each(titles, images):
     """Both as lists of one length, None for what is not given."""
     if isinstance(titles, (str, bytes)) or isinstance(images, (str, Path, Image.Image)):
-        raise InputError("titles and images are lists; put the title or picture into one")
+        raise InputError("titles and images are lists; put the title or image into one")
     if titles is None and images is None:
         raise InputError("give titles, images or both")
     n = len(images if titles is None else titles)
@@ -201,13 +201,13 @@ def _open(image, target):
         try:
             return to_rgb(image)
         except Exception as error:  # the pixels of an opened file are read only here
-            raise InputError(f"{image} cannot be used: {error}; give another picture") from None
+            raise InputError(f"{image} cannot be used: {error}; give another image") from None
     try:
-        return decode_picture(Path(image).read_bytes(), target)
+        return decode_image(Path(image).read_bytes(), target)
     except OSError as error:
         raise InputError(f"{image} cannot be read ({error.strerror}); check the path") from None
-    except PictureError as error:
-        raise InputError(f"{image} cannot be used: {error}; give another picture") from None
+    except ImageError as error:
+        raise InputError(f"{image} cannot be used: {error}; give another image") from None
 
 
 def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):

@@ -1,4 +1,4 @@
-"""ITEm: one encoder over title pieces and image patches, with the five pre-training heads."""
+"""ITEm: one encoder over title tokens and image patches, with the five pre-training heads."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional, Tuple
@@ -13,8 +13,8 @@ from fairseq_item.models.sizes import EncoderConfig, how_to_compute, transformer
 from fairseq_item.modules.embeddings import ItemEmbedding
 from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
-from fairseq_item.modules.initialise import initialise_as_bert
-from fairseq_item.modules.pooling import mean_of_pieces
+from fairseq_item.modules.init import initialise_as_bert
+from fairseq_item.modules.pooling import mean_of_tokens
 
 
 @dataclass
@@ -28,10 +28,10 @@ class ItemModelConfig(EncoderConfig):
             "of all layers and the input, which keeps more of the words themselves"
         },
     )
-    without_pictures: bool = field(
+    without_images: bool = field(
         default=False,
         metadata={
-            "help": "never look at pictures: an ablation; without titles: --max-title-length 0"
+            "help": "never look at images: an ablation; without titles: --max-title-length 0"
         },
     )
 
@@ -49,7 +49,7 @@ class Encoded(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the five objectives score, K masked pieces and M masked patches (all float32)."""
+    """What the five objectives score, K masked tokens and M masked patches (all float32)."""
 
     itm: torch.Tensor  # (B, 2) logits: mismatch, match
     mlm: torch.Tensor  # (K, vocabulary) logits
@@ -62,7 +62,7 @@ class Predictions(NamedTuple):
 
 
 class MaskedPlaces:
-    """Where the objectives read the encoder: at B [CLS], K masked pieces and M masked patches.
+    """Where the objectives read the encoder: at B [CLS], K masked tokens and M masked patches.
 
     Args:
         batch, words, patches: B, T and m.
@@ -90,7 +90,7 @@ class MaskedPlaces:
         )
 
     def split(self, states):
-        """The states of ``places`` as those of [CLS], of pieces and of patches."""
+        """The states of ``places`` as those of [CLS], of tokens and of patches."""
         return states.split(self.sizes)
 
 
@@ -102,7 +102,7 @@ class ItemModel(ProductModel):
 
     def __init__(self, cfg, vocabulary, padding, cls, sep):
         super().__init__(cfg)
-        self.sees_pictures = not cfg.without_pictures
+        self.sees_images = not cfg.without_images
         dim = cfg.encoder_embed_dim
         patch_dim = cfg.patch_size**2 * 3
         self.special = (padding, cls, sep)
@@ -170,35 +170,35 @@ class ItemModel(ProductModel):
         super().become_classifier(classes, dropout)
         self.embedding.mask_patch.requires_grad_(False)  # no patch is hidden any more
 
-    def encode(self, title, patches, hidden_patches=None, has_picture=None):
+    def encode(self, title, patches, hidden_patches=None, has_image=None):
         """Hidden states of a batch.
 
         Args:
-            title: int64 (B, T): [CLS] pieces [SEP], padded.
+            title: int64 (B, T): [CLS] tokens [SEP], padded.
             patches: uint8 (B, m, patch_dim).
             hidden_patches: int64, flat places into B*m that show the mask patch, or None.
-            has_picture: bool (B,), false where the product has no picture; None if all have one.
+            has_image: bool (B,), false where the product has no image; None if all have one.
 
         Returns:
             :class:`Encoded`.
         """
-        has_picture = self._seen(has_picture, title)
+        has_image = self._seen(has_image, title)
         with self.autocast(title.device):
-            sequence, present = self._sequence(title, patches, hidden_patches, has_picture)
+            sequence, present = self._sequence(title, patches, hidden_patches, has_image)
             states = [*self.encoder.states(sequence, present)]
         words, last = title.size(1), states[-1]
         read = [sequence, *states] if self.cfg.embed_layers == "all" else [last]
         title_mean = sum(state[:, :words].float() for state in read) / len(read)
         return Encoded(last[:, :words], last[:, words:], title_mean)
 
-    def _sequence(self, title, patches, hidden_patches=None, has_picture=None):
+    def _sequence(self, title, patches, hidden_patches=None, has_image=None):
         """The encoder's input (B, T + m, d), and which places of it are no padding."""
         present = title != self.special[0]
-        pictures = present.new_ones(patches.shape[:2])
-        if has_picture is not None:
-            pictures = pictures & has_picture[:, None]
+        images = present.new_ones(patches.shape[:2])
+        if has_image is not None:
+            images = images & has_image[:, None]
         sequence = self.embedding(title, patches, hidden_patches)
-        return sequence, torch.cat([present, pictures], 1)
+        return sequence, torch.cat([present, images], 1)
 
     def forward(
         self,
@@ -209,7 +209,7 @@ class ItemModel(ProductModel):
         masked_patches=None,
         view_title=None,
         view_patches=None,
-        view_has_picture=None,
+        view_has_image=None,
     ):
         """Scores of the five objectives; the vocabulary is scored at masked places only.
 
@@ -217,7 +217,7 @@ class ItemModel(ProductModel):
             title, patches, hidden_patches: as in :meth:`encode`.
             masked_title: int64 (K,), flat places into B*T to predict.
             masked_patches: int64 (M,), flat places into B*m to reconstruct.
-            view_title, view_patches, view_has_picture: second views of the products, as in
+            view_title, view_patches, view_has_image: second views of the products, as in
                 :meth:`embed`, or None.
 
         Returns:
@@ -241,14 +241,14 @@ class ItemModel(ProductModel):
             return predictions
         # The contrast is on the last layer also where embeddings are read from all layers: trained
         # on their mean, search found a little less.
-        view = self.encode(view_title, view_patches, has_picture=view_has_picture)
+        view = self.encode(view_title, view_patches, has_image=view_has_image)
         return predictions._replace(
             parts=self._parts(title, encoded.title, encoded.patches),
-            view_parts=self._parts(view_title, view.title, view.patches, view_has_picture),
+            view_parts=self._parts(view_title, view.title, view.patches, view_has_image),
         )
 
     def _predict(self, cls, words, pixels, masked, targets):
-        """The five heads on the states of [CLS], masked pieces and masked patches."""
+        """The five heads on the states of [CLS], masked tokens and masked patches."""
         word_cls = cls.index_select(0, masked.title_row)
         word_place = self.embedding.title_position(masked.title_column).to(words.dtype)
         hidden = torch.cat([self.mlm(words), self.gmlm(word_cls, word_place)])
@@ -259,39 +259,39 @@ class ItemModel(ProductModel):
         gmim = self.gmim_pixels(self.gmim(patch_cls, patch_place)).float()
         return Predictions(self.itm(cls).float(), mlm, gmlm, mim, gmim, targets)
 
-    def embed(self, title, patches, has_picture=None):
+    def embed(self, title, patches, has_image=None):
         """The three embeddings of the paper, not normalised.
 
         Args:
-            title, patches, has_picture: as in :meth:`encode`.
+            title, patches, has_image: as in :meth:`encode`.
 
         Returns:
-            (global, title, image), each float32 (B, d): h([CLS]), the mean over the title's pieces
+            (global, title, image), each float32 (B, d): h([CLS]), the mean over the title's tokens
             and the mean over the patches. A part that a product lacks is all zeros.
         """
-        encoded = self.encode(title, patches, has_picture=has_picture)
-        return self._parts(title, encoded.title_mean, encoded.patches, has_picture)
+        encoded = self.encode(title, patches, has_image=has_image)
+        return self._parts(title, encoded.title_mean, encoded.patches, has_image)
 
-    def features(self, title, patches, has_picture=None):
+    def features(self, title, patches, has_image=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""
         with self.autocast(title.device):
-            sequence, present = self._sequence(title, patches, has_picture=has_picture)
+            sequence, present = self._sequence(title, patches, has_image=has_image)
             return self.encoder.first(sequence, present).float()
 
-    def _seen(self, has_picture, title):
-        """``has_picture``, but none has where the model never looks at pictures."""
-        if self.cfg.without_pictures:
+    def _seen(self, has_image, title):
+        """``has_image``, but none has where the model never looks at images."""
+        if self.cfg.without_images:
             return title.new_zeros(len(title), dtype=torch.bool)
-        return has_picture
+        return has_image
 
-    def _parts(self, title, title_states, patch_states, has_picture=None):
-        """h([CLS]) and the means over pieces and patches; float32 (B, d) each."""
-        has_picture = self._seen(has_picture, title)
-        picture = patch_states.float().mean(1)
-        if has_picture is not None:
-            picture = picture * has_picture[:, None]
-        words = mean_of_pieces(title_states, title, self.special)
-        return title_states[:, 0].float(), words, picture
+    def _parts(self, title, title_states, patch_states, has_image=None):
+        """h([CLS]) and the means over tokens and patches; float32 (B, d) each."""
+        has_image = self._seen(has_image, title)
+        image = patch_states.float().mean(1)
+        if has_image is not None:
+            image = image * has_image[:, None]
+        words = mean_of_tokens(title_states, title, self.special)
+        return title_states[:, 0].float(), words, image
 
 
 def _initialise(module):

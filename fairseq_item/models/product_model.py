@@ -16,9 +16,9 @@ class ProductModel(BaseFairseqModel):
 
     Besides ``forward``, ``reset_parameters`` and ``build_model`` a subclass has
 
-    - ``embed(title, patches, has_picture=None)``: (global, title, image), float32
+    - ``embed(title, patches, has_image=None)``: (global, title, image), float32
       (B, embedding_dim) each, not normalised; a part that the model or the product lacks is zero;
-    - ``features(title, patches, has_picture=None)``: float32 (B, feature_dim), what the classifier
+    - ``features(title, patches, has_image=None)``: float32 (B, feature_dim), what the classifier
       reads.
 
     Args:
@@ -27,12 +27,12 @@ class ProductModel(BaseFairseqModel):
 
     Attributes:
         pretraining_parts: names of the attributes that only pre-training needs.
-        sees_pictures: whether pictures make a difference.
+        sees_images: whether images make a difference.
         classifier: the head that :meth:`become_classifier` adds, else None.
     """
 
     pretraining_parts = ()
-    sees_pictures = True
+    sees_images = True
 
     def __init__(self, cfg):
         super().__init__()
@@ -77,9 +77,9 @@ class ProductModel(BaseFairseqModel):
             delattr(self, name)
         self.classifier = Classifier(self.feature_dim, classes, dropout)
 
-    def classify(self, title, patches=None, has_picture=None):
+    def classify(self, title, patches=None, has_image=None):
         """Scores of the leaf categories: float32 logits (B, classes)."""
-        return self.classifier(self.features(title, patches, has_picture))
+        return self.classifier(self.features(title, patches, has_image))
 
     def upgrade_state_dict_named(self, state_dict, name):
         """Let a classifier start from a pre-trained checkpoint: ``--finetune-from-model``."""

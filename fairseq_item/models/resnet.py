@@ -1,4 +1,4 @@
-"""The ResNet baseline: torchvision's, on pictures alone, trained to tell leaf categories."""
+"""The ResNet baseline: torchvision's, on images alone, trained to tell leaf categories."""
 
 from dataclasses import dataclass, field
 
@@ -57,7 +57,7 @@ class ResNetModel(ProductModel):
         _, expansion, _ = DEPTHS[str(self.cfg.depth)]
         return 8 * self.cfg.width * expansion
 
-    def pictures(self, patches):
+    def images(self, patches):
         """Patches put together again on their device.
 
         Args:
@@ -66,7 +66,7 @@ class ResNetModel(ProductModel):
         Returns:
             float32 (B, 3, image_size, image_size), pixels in [-1, 1].
         """
-        return whole_pictures(patches, self.cfg.patch_size, self.cfg.image_size)
+        return whole_images(patches, self.cfg.patch_size, self.cfg.image_size)
 
     def forward(self, title, patches):
         """Logits of the leaf categories, float32 (B, classes); titles are not looked at.
@@ -77,30 +77,30 @@ class ResNetModel(ProductModel):
         """
         return self.classify(title, patches)
 
-    def features(self, title, patches, has_picture=None):
+    def features(self, title, patches, has_image=None):
         """The mean over the last feature map, float32 (B, feature_dim)."""
         with self.autocast(patches.device):
-            return self.network(self.pictures(patches)).float()
+            return self.network(self.images(patches)).float()
 
-    def embed(self, title, patches, has_picture=None):
-        """The embedding of pictures, not normalised.
+    def embed(self, title, patches, has_image=None):
+        """The embedding of images, not normalised.
 
         Args:
             title, patches: as in :meth:`forward`.
-            has_picture: bool (B,), false where the product has no picture; None if all have one.
+            has_image: bool (B,), false where the product has no image; None if all have one.
 
         Returns:
             (global, title, image), each float32 (B, feature_dim): the features, zero where there
-            is no picture, then twice zeros.
+            is no image, then twice zeros.
         """
-        picture = self.features(title, patches)
-        if has_picture is not None:
-            picture = picture * has_picture[:, None]
-        return picture, torch.zeros_like(picture), torch.zeros_like(picture)
+        image = self.features(title, patches)
+        if has_image is not None:
+            image = image * has_image[:, None]
+        return image, torch.zeros_like(image), torch.zeros_like(image)
 
 
-def whole_pictures(patches, patch_size, image_size):
-    """Patches put together again: :meth:`ResNetModel.pictures`."""
+def whole_images(patches, patch_size, image_size):
+    """Patches put together again: :meth:`ResNetModel.images`."""
     count = image_size // patch_size
     grid = patches.view(len(patches), count, count, patch_size, patch_size, 3)
     pixels = grid.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), 3, image_size, image_size)

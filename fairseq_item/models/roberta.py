@@ -11,14 +11,14 @@ from torch import nn
 
 from fairseq_item.models.product_model import ProductModel
 from fairseq_item.models.sizes import TransformerConfig, transformer_sizes
-from fairseq_item.modules.pooling import mean_of_pieces
+from fairseq_item.modules.pooling import mean_of_tokens
 
 
 @dataclass
 class RobertaConfig(TransformerConfig):
     """Sizes of the encoder."""
 
-    image_size: int = field(default=16, metadata={"help": "pictures are not looked at"})
+    image_size: int = field(default=16, metadata={"help": "images are not looked at"})
 
 
 @register_model("item_roberta", dataclass=RobertaConfig)
@@ -28,7 +28,7 @@ class RobertaModel(ProductModel):
     The embedding of a product is the mean over its title; a classifier reads the [CLS] state.
     """
 
-    sees_pictures = False
+    sees_images = False
 
     def __init__(self, cfg, dictionary):
         super().__init__(cfg)
@@ -69,10 +69,10 @@ class RobertaModel(ProductModel):
                 del state_dict[key]
 
     def forward(self, title, patches=None, masked_tokens=None):
-        """Score the pieces at masked places.
+        """Score the tokens at masked places.
 
         Args:
-            title: int64 (B, T): [CLS] pieces [SEP], padded.
+            title: int64 (B, T): [CLS] tokens [SEP], padded.
             patches: not looked at.
             masked_tokens: bool (B, T), the places to score; None for all.
 
@@ -91,21 +91,21 @@ class RobertaModel(ProductModel):
         with self.autocast(title.device):
             return self.encoder.extract_features(title)[0].float()
 
-    def embed(self, title, patches=None, has_picture=None):
+    def embed(self, title, patches=None, has_image=None):
         """The embedding of titles, not normalised.
 
         Args:
             title: as in :meth:`forward`.
-            patches, has_picture: not looked at.
+            patches, has_image: not looked at.
 
         Returns:
-            (global, title, image), each float32 (B, d): the mean over the title's pieces, zero
+            (global, title, image), each float32 (B, d): the mean over the title's tokens, zero
             where there are none, then twice zeros.
         """
-        mean = mean_of_pieces(self.states(title), title, self.special)
+        mean = mean_of_tokens(self.states(title), title, self.special)
         return mean, torch.zeros_like(mean), torch.zeros_like(mean)
 
-    def features(self, title, patches=None, has_picture=None):
+    def features(self, title, patches=None, has_image=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""
         return self.states(title)[:, 0]
 

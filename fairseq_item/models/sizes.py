@@ -9,10 +9,10 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 class InputConfig(FairseqDataclass):
     """What a model sees of a product, and how it computes."""
 
-    image_size: int = field(default=224, metadata={"help": "side of the picture seen, in pixels"})
+    image_size: int = field(default=224, metadata={"help": "side of the image seen, in pixels"})
     patch_size: int = field(default=16, metadata={"help": "side of a patch, in pixels"})
     max_title_length: int = field(
-        default=36, metadata={"help": "title pieces seen; longer titles are cut"}
+        default=36, metadata={"help": "title tokens seen; longer titles are cut"}
     )
     compute_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(
         default="float32",

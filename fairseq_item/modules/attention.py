@@ -126,7 +126,7 @@ def _softmax_(scores):
     """Softmax of bfloat16 (B * heads, L, L) in its place, by way of float32.
 
     torch's own takes four times as long on odd lengths. A few sequences at a time, for the system
-    has to be asked for large pieces of memory anew each time.
+    has to be asked for large tokens of memory anew each time.
     """
     step = max(1, WIDE // scores[0].numel())
     wide, result = (scores.new_empty(scores[:step].shape, dtype=torch.float32) for _ in range(2))

@@ -16,7 +16,7 @@ class ItemEmbedding(nn.Module):
         padding: index of the padding token.
         dim: width of the model.
         title_places: longest title with [CLS] and [SEP].
-        patches: patches of a picture.
+        patches: patches of an image.
         patch_dim: values of a patch (patch_size^2 * 3).
         dropout: probability.
     """
@@ -45,12 +45,12 @@ class ItemEmbedding(nn.Module):
         """
         words = self.token(title) + self.title_position.weight[: title.size(1)]
         pixels = patches.to(self.patch.weight.dtype).div_(127.5).sub_(1.0)
-        picture = self.patch(pixels)
+        image = self.patch(pixels)
         if hidden_patches is not None:
-            flat = picture.flatten(0, 1)
+            flat = image.flatten(0, 1)
             mask = self.mask_patch.to(flat.dtype).expand(len(hidden_patches), -1)
-            picture = flat.index_copy(0, hidden_patches, mask).view_as(picture)
-        picture = picture + self.patch_position.weight
-        of_title, of_picture = self.modality.weight
-        sequence = torch.cat([words + of_title, picture + of_picture], dim=1)
+            image = flat.index_copy(0, hidden_patches, mask).view_as(image)
+        image = image + self.patch_position.weight
+        of_title, of_image = self.modality.weight
+        sequence = torch.cat([words + of_title, image + of_image], dim=1)
         return self.dropout(self.norm(sequence))

@@ -3,19 +3,19 @@
 import torch
 
 
-def mean_of_pieces(states, title, special):
-    """The mean over a title's pieces.
+def mean_of_tokens(states, title, special):
+    """The mean over a title's tokens.
 
     Args:
         states: (B, T, d).
         title: int64 (B, T).
-        special: ids that are no pieces: padding, [CLS] and [SEP].
+        special: ids that are no tokens: padding, [CLS] and [SEP].
 
     Returns:
-        float32 (B, d); zeros for a title without a piece.
+        float32 (B, d); zeros for a title without a token.
     """
-    pieces = torch.ones_like(title, dtype=torch.bool)
+    tokens = torch.ones_like(title, dtype=torch.bool)
     for symbol in special:
-        pieces &= title != symbol
-    total = (states.float() * pieces[..., None]).sum(1)
-    return total / pieces.sum(1, keepdim=True).clamp(min=1)
+        tokens &= title != symbol
+    total = (states.float() * tokens[..., None]).sum(1)
+    return total / tokens.sum(1, keepdim=True).clamp(min=1)

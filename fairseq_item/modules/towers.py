@@ -1,4 +1,4 @@
-"""One encoder a modality, as in CLIP: a tower for titles and one for pictures."""
+"""One encoder a modality, as in CLIP: a tower for titles and one for images."""
 
 import torch
 from torch import nn
@@ -33,11 +33,11 @@ class TitleTower(nn.Module):
         return self.encoder.first(self.dropout(self.norm(words)), present)
 
 
-class PictureTower(nn.Module):
+class ImageTower(nn.Module):
     """A learned [CLS] before the projected patches, positions, LayerNorm, dropout, an encoder.
 
     Args:
-        patches: patches of a picture.
+        patches: patches of an image.
         patch_dim: values of a patch (patch_size^2 * 3).
         dim, encoder, dropout: as of :class:`TitleTower`.
     """

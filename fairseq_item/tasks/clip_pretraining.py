@@ -15,7 +15,7 @@ class ClipPretrainingConfig(AugmentedTaskConfig):
 
 @register_task("clip_pretraining", dataclass=ClipPretrainingConfig)
 class ClipPretrainingTask(ProductTask):
-    """Titles and pictures of one data-bin.
+    """Titles and images of one data-bin.
 
     Raises:
         InputError: the data-bin lacks a file.

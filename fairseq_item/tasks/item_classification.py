@@ -10,7 +10,7 @@ from fairseq.tasks import register_task
 from omegaconf import II
 
 from fairseq_item.data.labelled_dataset import LabelledDataset
-from fairseq_item.data.masked_titles import BlankPictures
+from fairseq_item.data.masked_titles import BlankImages
 from fairseq_item.data.targets import NO_CATEGORY, UNKNOWN, read_categories, read_targets
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
@@ -46,7 +46,7 @@ class ItemClassificationTask(ProductTask):
         self.categories = read_categories(cfg.data)
         # Kept in the checkpoint, so that predictions have names.
         self.state.merge_state_dict({"categories": self.categories})
-        self.sees_pictures = True
+        self.sees_images = True
 
     def build_model(self, cfg, from_checkpoint=False):
         start, own = self.cfg.finetune_from_model, Path(self.cfg.save_dir) / "checkpoint_last.pt"
@@ -54,7 +54,7 @@ class ItemClassificationTask(ProductTask):
             check_start(start, Path(self.cfg.data) / "title" / "dict.txt")
         model = super().build_model(cfg, from_checkpoint)
         model.become_classifier(len(self.categories), self.cfg.classifier_dropout)
-        self.sees_pictures = model.sees_pictures
+        self.sees_images = model.sees_images
         return model
 
     def load_dataset(self, split, **kwargs):
@@ -74,7 +74,7 @@ class ItemClassificationTask(ProductTask):
                 logger.warning("%s: %d of %d products %s", split, count, len(targets), what)
         self.datasets[split] = LabelledDataset(
             titles,
-            self.images(split) if self.sees_pictures else BlankPictures(len(titles)),
+            self.images(split) if self.sees_images else BlankImages(len(titles)),
             self.dictionary,
             self.geometry(),
             augmentation=self.augmentation(split),

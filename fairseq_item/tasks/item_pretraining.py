@@ -19,7 +19,7 @@ from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
 class ItemPretrainingConfig(AugmentedTaskConfig):
     """Corruption of the pre-training; the defaults are the paper's."""
 
-    title_mask_prob: float = field(default=0.15, metadata={"help": "share of pieces to predict"})
+    title_mask_prob: float = field(default=0.15, metadata={"help": "share of tokens to predict"})
     patch_mask_prob: float = field(
         default=0.15, metadata={"help": "share of patches to reconstruct"}
     )
@@ -35,17 +35,16 @@ class ItemPretrainingConfig(AugmentedTaskConfig):
     )
     view_single: float = field(
         default=0.5,
-        metadata={"help": "share of second views with only a title or only a picture"},
+        metadata={"help": "share of second views with only a title or only an image"},
     )
     view_split: float = field(
         default=0.0,
-        metadata={"help": "share of pieces that the second view's title breaks in two"},
+        metadata={"help": "share of tokens that the second view's title breaks in two"},
     )
     view_light: float = field(
         default=0.0,
         metadata={
-            "help": "greatest change of contrast and colours in the second view's picture, as a "
-            "part"
+            "help": "greatest change of contrast and colours in the second view's image, as a part"
         },
     )
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
@@ -91,11 +90,11 @@ class ItemPretrainingTask(ProductTask):
         return model
 
     def _mean_patch(self, sample=256) -> Optional[torch.Tensor]:
-        """Mean training patch in [0, 1], from at most ``sample`` pictures spread evenly."""
+        """Mean training patch in [0, 1], from at most ``sample`` images spread evenly."""
         try:
             images = self.images("train")
         except InputError:
             return None  # a checkpoint in use elsewhere, without its training data
         chosen = np.unique(np.linspace(0, len(images) - 1, sample).astype(int))
-        patches = [patchify(images.picture(i), self.cfg.patch_size).mean(0) for i in chosen]
+        patches = [patchify(images.image(i), self.cfg.patch_size).mean(0) for i in chosen]
         return torch.from_numpy(np.mean(patches, axis=0) / 255.0).float()

@@ -1,4 +1,4 @@
-"""What all tasks share: a data-bin, its dictionary and pictures, and a model folder that stands
+"""What all tasks share: a data-bin, its dictionary and images, and a model folder that stands
 alone."""
 
 import filecmp
@@ -13,12 +13,11 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
 
-from fairseq_item.cli import end_input_errors_with_one_line
-from fairseq_item.data.concatenated import open_split, shard_names
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import Augmentation, Geometry
+from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.token_store import TokenStore
-from fairseq_item.errors import InputError
+from fairseq_item.errors import InputError, end_input_errors_with_one_line
 from fairseq_item.files import atomic_path
 
 
@@ -43,12 +42,12 @@ class ProductTaskConfig(FairseqDataclass):
 
 @dataclass
 class AugmentedTaskConfig(ProductTaskConfig):
-    """How pictures are augmented in training."""
+    """How images are augmented in training."""
 
     crop_min_scale: float = field(
         default=0.6, metadata={"help": "smallest share of the area that a training crop keeps"}
     )
-    flip_prob: float = field(default=0.5, metadata={"help": "share of pictures that are mirrored"})
+    flip_prob: float = field(default=0.5, metadata={"help": "share of images that are mirrored"})
 
 
 class ProductTask(FairseqTask):
@@ -61,7 +60,7 @@ class ProductTask(FairseqTask):
     def __init__(self, cfg, dictionary):
         super().__init__(cfg)
         self.dictionary = dictionary
-        # The task's state is kept in the checkpoint: pictures met later, away from the data-bin,
+        # The task's state is kept in the checkpoint: images met later, away from the data-bin,
         # have to be prepared in the same way.
         self.state.merge_state_dict(_preparation(cfg.data))
 
@@ -99,7 +98,7 @@ class ProductTask(FairseqTask):
         return {"seed": self.cfg.seed, "fixed": not training, "shuffle": training}
 
     def augmentation(self, split):
-        """How a split's pictures are augmented: those of training alone."""
+        """How a split's images are augmented: those of training alone."""
         if not split.startswith("train"):
             return None
         return Augmentation((self.cfg.crop_min_scale, 1.0), self.cfg.flip_prob)
@@ -143,7 +142,7 @@ def _early_stopping():
 
 
 def _preparation(data):
-    """How the training pictures of a data-bin were brought to a square; {} without them."""
+    """How the training images of a data-bin were brought to a square; {} without them."""
     try:
         meta = read_meta(Path(data) / "image" / shard_names(data, "train")[0])
     except InputError:

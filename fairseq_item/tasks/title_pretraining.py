@@ -12,7 +12,7 @@ from fairseq_item.tasks.product_task import ProductTask, ProductTaskConfig
 class TitlePretrainingConfig(ProductTaskConfig):
     """What is hidden; the default is the paper's."""
 
-    title_mask_prob: float = field(default=0.15, metadata={"help": "share of pieces to predict"})
+    title_mask_prob: float = field(default=0.15, metadata={"help": "share of tokens to predict"})
 
 
 @register_task("title_pretraining", dataclass=TitlePretrainingConfig)

@@ -31,7 +31,7 @@ class Canned:
 
 
 def example():
-    """Two products: the first with two masked pieces and one patch, the second with one piece."""
+    """Two products: the first with two masked tokens and one patch, the second with one token."""
     return (
         Predictions(
             itm=torch.tensor([[0.0, 0.0], [0.0, math.log(3)]]),

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from fairseq_item.data.collate import (
-    PictureRoom,
+    ImageRoom,
     Samples,
     collate_titles,
     flat_places,
     place_weights,
-    stack_pictures,
+    stack_images,
 )
 
 
@@ -37,11 +37,11 @@ def test_weights():
     assert weights.dtype == torch.float32
 
 
-def test_pictures_lie_side_by_side():
-    room = PictureRoom(2, (3, 4))
+def test_images_lie_side_by_side():
+    room = ImageRoom(2, (3, 4))
     for row in range(2):
         room.place("patches", row).fill_(row + 1)
     samples = Samples([{"patches": room.place("patches", row)} for row in range(2)], room)
-    stacked = stack_pictures(samples, "patches")
+    stacked = stack_images(samples, "patches")
     assert stacked is room.whole("patches")
-    assert torch.equal(stacked, stack_pictures(list(samples), "patches"))
+    assert torch.equal(stacked, stack_images(list(samples), "patches"))

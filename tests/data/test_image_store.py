@@ -15,8 +15,8 @@ from fairseq_item.errors import InputError
 SIZE, PATCH = 32, 8
 
 
-def pictures(count=5):
-    """Smooth pictures, so that JPEG keeps them nearly as they are."""
+def images(count=5):
+    """Smooth images, so that JPEG keeps them nearly as they are."""
     rng = np.random.default_rng(0)
     for _ in range(count):
         small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
@@ -25,8 +25,8 @@ def pictures(count=5):
 
 def write(prefix, codec="patches", count=5):
     with ImageStoreWriter(prefix, codec, SIZE, PATCH, jpeg_quality=95) as writer:
-        for picture in pictures(count):
-            writer.add(picture)
+        for image in images(count):
+            writer.add(image)
     return str(prefix)
 
 
@@ -38,29 +38,29 @@ def prefix(request, tmp_path):
 def test_round_trip(prefix):
     store = ImageStore(prefix)
     assert len(store) == store.meta.count == 5
-    for i, picture in enumerate(pictures()):
-        result = store.picture(i)
+    for i, image in enumerate(images()):
+        result = store.image(i)
         assert result.shape == (SIZE, SIZE, 3)
         assert result.dtype == np.uint8
         if store.meta.codec == "patches":
-            np.testing.assert_array_equal(result, picture)
+            np.testing.assert_array_equal(result, image)
         else:
-            assert np.abs(result.astype(int) - picture).mean() < 4
+            assert np.abs(result.astype(int) - image).mean() < 4
         np.testing.assert_array_equal(store.patches(i), patchify(result, PATCH))
     store.verify()
 
 
-def test_rows_are_those_of_the_picture(prefix):
+def test_rows_are_those_of_the_image(prefix):
     store = ImageStore(prefix)
     assert store.side(0) == SIZE
     for top, bottom in ((0, SIZE), (0, 1), (7, 9), (8, 16), (13, SIZE), (5, 5)):
-        np.testing.assert_array_equal(store.rows(2, top, bottom), store.picture(2)[top:bottom])
+        np.testing.assert_array_equal(store.rows(2, top, bottom), store.image(2)[top:bottom])
 
 
 def test_only_the_patches_of_the_rows_are_read(tmp_path):
     prefix = write(tmp_path / "train")
     store, row = ImageStore(prefix), PATCH * SIZE * 3
-    os.truncate(f"{prefix}.bin", 4 * SIZE * SIZE * 3 + 2 * row)  # half of the last picture
+    os.truncate(f"{prefix}.bin", 4 * SIZE * SIZE * 3 + 2 * row)  # half of the last image
     assert store.rows(4, 3, 2 * PATCH).shape == (13, SIZE, 3)
     with pytest.raises(InputError, match="ends within item 4"):
         store.rows(4, 3, 2 * PATCH + 1)
@@ -81,7 +81,7 @@ def test_what_is_read_was_fetched_before(prefix, monkeypatch):
     monkeypatch.setattr(os, "pread", pread)
     store.prefetch(np.array([4, 1]))
     for i in (1, 4):
-        store.picture(i)
+        store.image(i)
     assert read == fetched != set()
 
 
@@ -99,11 +99,11 @@ def test_meta(prefix):
     assert meta.jpeg_quality == (95 if meta.codec == "jpeg" else None)
 
 
-def test_pictures_and_arrays_are_the_same(tmp_path):
+def test_images_and_arrays_are_the_same(tmp_path):
     write(tmp_path / "arrays")
     with ImageStoreWriter(tmp_path / "pil", "patches", SIZE, PATCH) as writer:
-        for picture in pictures():
-            writer.add(Image.fromarray(picture))
+        for image in images():
+            writer.add(Image.fromarray(image))
     first, second = ((tmp_path / f"{name}.bin").read_bytes() for name in ("arrays", "pil"))
     assert first == second
 
@@ -112,7 +112,7 @@ def test_pickled_store_reads_on_its_own(prefix):
     store = ImageStore(prefix)
     data = pickle.dumps(store)
     assert len(data) < 1000
-    np.testing.assert_array_equal(pickle.loads(data).picture(3), store.picture(3))
+    np.testing.assert_array_equal(pickle.loads(data).image(3), store.image(3))
 
 
 def test_empty_store(tmp_path):
@@ -192,7 +192,7 @@ def test_damaged_jpeg_item(tmp_path):
     path = tmp_path / "train.bin"
     path.write_bytes(b"\0" * len(path.read_bytes()))
     with pytest.raises(InputError, match="item 2 is damaged"):
-        ImageStore(prefix).picture(2)
+        ImageStore(prefix).image(2)
 
 
 def test_failed_writer_leaves_the_old_store(tmp_path):

@@ -27,21 +27,21 @@ class Titles:
 
 class Images:
     def __init__(self, n, size=12):
-        self.pictures = np.random.default_rng(0).integers(0, 255, (n, size, size, 3), np.uint8)
+        self.images = np.random.default_rng(0).integers(0, 255, (n, size, size, 3), np.uint8)
         self.asked = []  # for what, in order
 
     def __len__(self):
-        return len(self.pictures)
+        return len(self.images)
 
     def side(self, i):
-        return self.pictures.shape[1]
+        return self.images.shape[1]
 
     def prefetch(self, indices):
         self.asked.append(("prefetch", indices.tolist()))
 
     def rows(self, i, top, bottom):
         self.asked.append(("rows", i))
-        return self.pictures[i, top:bottom]
+        return self.images[i, top:bottom]
 
 
 def dictionary():
@@ -81,11 +81,11 @@ def test_batch_by_hand():
     batch = data.collater([data[0], data[1]])
     assert batch["net_input"]["title"].tolist() == [
         [0, 10, 11, 2, 1, 1, 1],
-        [0, 12, 13, 14, 15, 16, 2],  # cut to 5 pieces
+        [0, 12, 13, 14, 15, 16, 2],  # cut to 5 tokens
     ]
     assert batch["net_input"]["patches"].dtype == torch.uint8
     assert batch["net_input"]["patches"].shape == (2, 4, 48)
-    centre = data.images.pictures[1, 2:10, 2:10]
+    centre = data.images.images[1, 2:10, 2:10]
     first_patch = batch["net_input"]["patches"][1, 0].numpy().reshape(4, 4, 3)
     assert (first_patch == centre[:4, :4]).all()
     assert batch["nsentences"] == 2
@@ -193,7 +193,7 @@ def test_a_loader_s_batches_are_those_of_single_products(make, workers):
         equal(batch, data.collater([data[i] for i in indices]))
 
 
-def test_pictures_of_a_batch_are_not_copied():
+def test_images_of_a_batch_are_not_copied():
     data = dataset(augmentation=Augmentation(), views=Views())
     samples = data.__getitems__([4, 2])
     inputs = data.collater(samples)["net_input"]
@@ -203,7 +203,7 @@ def test_pictures_of_a_batch_are_not_copied():
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_pictures_out_of_order_are_fetched_all_at_once(shuffle):
+def test_images_out_of_order_are_fetched_all_at_once(shuffle):
     data = dataset(augmentation=Augmentation(), shuffle=shuffle)
     samples = data.__getitems__([9, 2, 30])
     hint = [("prefetch", [9, 2, 30])] if shuffle else []
@@ -212,7 +212,7 @@ def test_pictures_out_of_order_are_fetched_all_at_once(shuffle):
 
 
 class Collated:
-    """A dataset whose collater says whether the pictures lie in shared memory."""
+    """A dataset whose collater says whether the images lie in shared memory."""
 
     def __init__(self, data):
         self.data = data
@@ -221,7 +221,7 @@ class Collated:
         return self.data.collater(samples)["net_input"]["patches"].is_shared()
 
 
-def test_a_worker_writes_pictures_to_shared_memory():
+def test_a_worker_writes_images_to_shared_memory():
     data = dataset()
     loader = DataLoader(data, batch_sampler=[[0, 1]], collate_fn=Collated(data), num_workers=1)
     assert list(loader) == [True]
@@ -246,9 +246,9 @@ def test_sizes_are_those_of_the_batch():
         assert data.num_tokens(i) == len(data[i]["title"]) + 2
 
 
-def test_titles_and_pictures_must_be_as_many():
+def test_titles_and_images_must_be_as_many():
     d = dictionary()
-    with pytest.raises(ValueError, match="3 titles beside 2 pictures"):
+    with pytest.raises(ValueError, match="3 titles beside 2 images"):
         ItemDataset(Titles(titles(3), d.eos()), Images(2), d, GEOMETRY)
 
 

@@ -29,16 +29,16 @@ def test_what_is_hidden_is_what_is_to_be_predicted():
     assert title.shape == target.shape == (5, 22)
     assert batch["ntokens"] == 0 + 1 + 5 + 12 + 20
     for row, whole in enumerate(titles):
-        pieces = whole[:-1][:20]
-        n = len(pieces)
+        tokens = whole[:-1][:20]
+        n = len(tokens)
         assert (title[row, 0], title[row, n + 1]) == (0, 2)
         asked = target[row] != 1
         assert not asked[0]
         assert not asked[n + 1 :].any()
         assert (n > 0) == asked.any()
-        assert (target[row][asked] == pieces[asked[1 : n + 1]]).all()
+        assert (target[row][asked] == tokens[asked[1 : n + 1]]).all()
         kept = ~asked[1 : n + 1]
-        assert (title[row, 1 : n + 1][kept] == pieces[kept]).all()
+        assert (title[row, 1 : n + 1][kept] == tokens[kept]).all()
     hidden = title[target != 1]
     assert (hidden == 54).mean() > 0.5
     assert data.collater([]) == {}

@@ -51,7 +51,7 @@ def test_nothing_to_mask():
     assert len(mask_patches(16, np.random.default_rng(0), prob=0)[0]) == 0
 
 
-def test_patches_of_every_picture_weigh_the_same():
+def test_patches_of_every_image_weigh_the_same():
     hidden_share = []
     for seed in range(300):
         places, hidden = mask_patches(196, np.random.default_rng(seed))

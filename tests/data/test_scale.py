@@ -18,7 +18,7 @@ def test_memory_does_not_grow_with_the_catalogue(tmp_path, monkeypatch):
     write_sparse(tmp_path, COUNT)
     assert (tmp_path / "image.bin").stat().st_size == COUNT * 196_608
     before = resident()
-    # Shown small: room for large pictures would hide what is looked for.
+    # Shown small: room for large images would hide what is looked for.
     data = open_products(tmp_path, image_size=64)
     assert resident() - before < 2
     assert len(epoch_of(data, 1, 500)) == COUNT // 500
@@ -30,5 +30,5 @@ def test_memory_does_not_grow_with_the_catalogue(tmp_path, monkeypatch):
         assert len(samples) == 100
         del samples
         settled = settled or resident()
-    # 400 more pictures, 75 MiB, left nothing behind; all the titles and indexes are 11 MiB.
+    # 400 more images, 75 MiB, left nothing behind; all the titles and indexes are 11 MiB.
     assert resident() - settled < 24

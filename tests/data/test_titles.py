@@ -26,9 +26,9 @@ def bpe_model(tmp_path_factory):
 @pytest.fixture
 def tokenizer(bpe_model, tmp_path):
     bpe = sentencepiece.SentencePieceProcessor(model_file=str(bpe_model))
-    pieces = [bpe.id_to_piece(i) for i in range(3, len(bpe))]
+    tokens = [bpe.id_to_piece(i) for i in range(3, len(bpe))]
     (tmp_path / "dict.txt").write_text(
-        "".join(f"{piece} {i}\n" for i, piece in enumerate(pieces)), encoding="utf-8"
+        "".join(f"{token} {i}\n" for i, token in enumerate(tokens)), encoding="utf-8"
     )
     return TitleTokenizer(bpe_model, tmp_path / "dict.txt")
 
@@ -39,13 +39,13 @@ def test_clean_title():
     assert clean_field(" two  spaces\t\n stay ") == " two  spaces  stay "
 
 
-def test_encode_looks_the_pieces_up(tokenizer):
+def test_encode_looks_the_tokens_up(tokenizer):
     title = "Blue SHOES of\tred  bag"
-    pieces = tokenizer.pieces(title)
-    assert "".join(pieces).replace("▁", " ").strip() == "blue shoes of red bag"
+    tokens = tokenizer.tokens(title)
+    assert "".join(tokens).replace("▁", " ").strip() == "blue shoes of red bag"
     ids = tokenizer.encode(title)
     assert ids.dtype == np.int32
-    assert ids.tolist() == [tokenizer.ids[piece] for piece in pieces]
+    assert ids.tolist() == [tokenizer.ids[token] for token in tokens]
     assert ids.min() > UNK
 
 

@@ -3,9 +3,9 @@ import pytest
 
 from fairseq_item.data import unique
 from fairseq_item.data.catalog import read_catalog
+from fairseq_item.data.tables import check_ids, read_table
 from fairseq_item.data.unique import Suspects
 from fairseq_item.errors import InputError
-from fairseq_item.retrieval.tables import check_ids, read_table
 
 
 def suspected(values):

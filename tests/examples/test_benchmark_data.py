@@ -28,8 +28,8 @@ def test_packing(tmp_path):
     packed = rows(tmp_path / "packing.json")
     assert all(name in done.stdout for name in packed)
     assert len(packed) == 7
-    size = "bytes a picture"
-    # 256 x 256 x 3, and 12 bytes of index and a description for each of 24 pictures
+    size = "bytes an image"
+    # 256 x 256 x 3, and 12 bytes of index and a description for each of 24 images
     for workers in ("1 worker", "2 workers"):
         assert 196_608 + 12 < packed[f"patches, {workers}"][size] < 196_608 + 60
         assert packed[f"jpeg, {workers}"][size] < 196_608 / 4
@@ -63,17 +63,17 @@ def test_loading(tmp_path, loaders, capsys):
     assert all(row["open (ms)"] > 0 for row in opened.values())
 
 
-def test_all_ways_load_every_picture(tmp_path, loaders):
+def test_all_ways_load_every_image(tmp_path, loaders):
     count = 10
     loaders.write_data(tmp_path, count)
     for name, (make, files) in loaders.loaders(tmp_path).items():
         assert all(path.exists() for path in files)
         loaded = 0
         for batch in make(2, 1):
-            pictures = batch["net_input"]["patches"] if isinstance(batch, dict) else batch[0]
-            assert str(pictures.dtype).endswith("uint8"), name
-            assert int(np.prod(pictures.shape[1:])) == 224 * 224 * 3
-            loaded += len(pictures)
+            images = batch["net_input"]["patches"] if isinstance(batch, dict) else batch[0]
+            assert str(images.dtype).endswith("uint8"), name
+            assert int(np.prod(images.shape[1:])) == 224 * 224 * 3
+            loaded += len(images)
         assert loaded == 2 * count, name
 
 

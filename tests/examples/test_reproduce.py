@@ -125,7 +125,7 @@ def test_jobs_go_on_when_one_fails():
 def test_queries_are_split_two_to_three_and_each_scored_once():
     from measure import halves
 
-    from fairseq_item.retrieval.hits import Hit
+    from fairseq_item.search.hits import Hit
 
     truth = {f"q{i}": {f"i{i}"} for i in range(50)}
     right = {q: [Hit(next(iter(items)), 1.0, (1.0, 1.0, 1.0))] for q, items in truth.items()}

@@ -15,7 +15,7 @@ from fairseq_item.models.clip import ClipConfig, ClipModel
 from fairseq_item.models.item import ItemModel, ItemModelConfig
 from fairseq_item.models.resnet import ResNetConfig, ResNetModel
 from fairseq_item.models.roberta import RobertaConfig, RobertaModel
-from fairseq_item.modules.contrast import symmetric_contrast
+from fairseq_item.modules.contrastive import symmetric_contrast
 
 INPUT = {"image_size": 16, "patch_size": 4, "max_title_length": 6}
 SIZES = {
@@ -56,7 +56,7 @@ def model(kind, seed=0, **changes):
 
 
 def batch(rows=5, width=8, seed=0):
-    """Titles of 0, 1, 2, ... pieces and random pictures."""
+    """Titles of 0, 1, 2, ... tokens and random images."""
     generator = torch.Generator().manual_seed(seed)
     title = torch.full((rows, width), 1)
     for row in range(rows):
@@ -86,7 +86,7 @@ def test_no_forward_pass_waits_for_the_gpu(fake_gpu, kind):
     title, patches = batch()
     with fake_gpu({"title": title, "patches": patches}) as inputs:
         built = model(kind).eval()
-        parts = built.embed(**inputs, has_picture=torch.ones(5, dtype=torch.bool))
+        parts = built.embed(**inputs, has_image=torch.ones(5, dtype=torch.bool))
         results = [*parts, built.features(**inputs)]
         if kind == "clip":
             results += symmetric_contrast(*built.train()(**inputs))
@@ -120,10 +120,10 @@ def test_what_a_product_lacks_is_zero():
     title, patches = batch(4)
     has = torch.tensor([True, True, False, True])
     clip = model("clip").eval().embed(title, patches, has)[0]
-    words, picture = clip.chunk(2, dim=1)
+    words, image = clip.chunk(2, dim=1)
     assert (words.norm(dim=1) > 0.99).tolist() == [False, True, True, True]
     assert not words[0].any()
-    assert (picture.norm(dim=1) > 0.99).tolist() == has.tolist()
+    assert (image.norm(dim=1) > 0.99).tolist() == has.tolist()
     resnet = model("resnet").eval().embed(title, patches, has)[0]
     assert (resnet.norm(dim=1) > 0).tolist() == has.tolist()
     roberta = model("roberta").eval().embed(title, patches, has)[0]
@@ -269,16 +269,16 @@ def test_the_temperature_starts_where_told_and_never_passes_its_limit():
 def test_clips_towers_see_one_modality_each():
     built = model("clip").eval()
     title, patches = batch()
-    words, pictures, _ = built(title, patches)
+    words, images, _ = built(title, patches)
     assert torch.allclose(words.norm(dim=1), torch.ones(5))
-    other_words, other_pictures, _ = built(title.flip(0), patches)
-    assert torch.equal(other_pictures, pictures)
+    other_words, other_images, _ = built(title.flip(0), patches)
+    assert torch.equal(other_images, images)
     assert torch.allclose(other_words, words.flip(0), atol=1e-6)
     both = built.embed(title, patches)[0]
-    assert torch.allclose(both[1:], torch.cat([words, pictures], 1)[1:], atol=1e-6)
+    assert torch.allclose(both[1:], torch.cat([words, images], 1)[1:], atol=1e-6)
 
 
-def test_robertas_embedding_is_the_mean_over_the_pieces():
+def test_robertas_embedding_is_the_mean_over_the_tokens():
     built = model("roberta").eval()
     title, _ = batch()
     states = built.states(title)
@@ -298,12 +298,12 @@ def test_robertas_evaluation_computes_what_training_does():
     assert torch.allclose(evaluated[real], trained[real], atol=1e-5)
 
 
-def test_resnet_sees_the_picture_that_was_cut_into_patches():
+def test_resnet_sees_the_image_that_was_cut_into_patches():
     built = model("resnet")
-    picture = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8)
-    patches = torch.from_numpy(patchify(picture.numpy(), 4))
-    expected = picture.permute(2, 0, 1) / 127.5 - 1.0
-    assert torch.allclose(built.pictures(patches[None])[0], expected)
+    image = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8)
+    patches = torch.from_numpy(patchify(image.numpy(), 4))
+    expected = image.permute(2, 0, 1) / 127.5 - 1.0
+    assert torch.allclose(built.images(patches[None])[0], expected)
 
 
 def test_resnet_of_the_common_width_is_torchvisions():

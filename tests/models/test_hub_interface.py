@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 
 import fairseq_item
+from fairseq_item.commands import embed as embed_command
 from fairseq_item.errors import InputError
-from fairseq_item.retrieval import embed
-from fairseq_item.retrieval.embeddings import Embeddings
+from fairseq_item.search.embeddings import Embeddings
 
 PARTS = range(3)
 
 
 @pytest.fixture(scope="module")
 def catalog(data_bin):
-    """(titles, picture files) of the test split, in its order."""
+    """(titles, image files) of the test split, in its order."""
     rows = [line.split("\t") for line in (data_bin / "items" / "test.tsv").read_text().splitlines()]
     titles, images = (rows[0].index(name) for name in ("title", "image"))
     folder = data_bin.parent / "images"
@@ -51,8 +51,8 @@ def equal(one, other, tolerance=1e-6):
 def test_queries_are_prepared_as_the_catalogue_was(
     hub, encoded, model_folder, data_bin, tmp_path, capsys
 ):
-    """The files' own pictures and titles give the rows that item-embed wrote for the data-bin."""
-    embed.main(
+    """The files' own images and titles give the rows that item-embed wrote for the data-bin."""
+    embed_command.main(
         ["--checkpoint", str(model_folder), "--data", str(data_bin), "--out", str(tmp_path)]
         + ["--device", "cpu"]
     )
@@ -107,7 +107,7 @@ def test_no_product(hub):
     assert [part.shape for part in hub.encode([], [])] == [(0, hub.dim)] * 3
 
 
-def test_a_title_alone_and_a_picture_alone(hub, catalog, encoded):
+def test_a_title_alone_and_a_image_alone(hub, catalog, encoded):
     titles, images = catalog
     of_title, of_image = hub.encode(titles=titles), hub.encode(images=images)
     assert (of_title[2] == 0).all()
@@ -123,16 +123,16 @@ def test_a_title_alone_and_a_picture_alone(hub, catalog, encoded):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
-def test_pictures_of_any_mode(hub, mode):
-    picture = Image.new("RGB", (50, 30), (200, 30, 30))
-    picture = picture.convert("L").convert(mode) if mode in ("I;16", "F") else picture.convert(mode)
-    image = hub.encode(images=[picture])[2]
-    assert np.isfinite(image).all()
+def test_images_of_any_mode(hub, mode):
+    image = Image.new("RGB", (50, 30), (200, 30, 30))
+    image = image.convert("L").convert(mode) if mode in ("I;16", "F") else image.convert(mode)
+    embedding = hub.encode(images=[image])[2]
+    assert np.isfinite(embedding).all()
     if mode in ("P", "RGBA"):
-        assert equal(image, hub.encode(images=[picture.convert("RGB")])[2])
+        assert equal(embedding, hub.encode(images=[image.convert("RGB")])[2])
 
 
-def test_pil_pictures_and_paths_are_the_same(hub, catalog, encoded):
+def test_pil_images_and_paths_are_the_same(hub, catalog, encoded):
     titles, images = catalog
     opened = [Image.open(path) for path in images]
     assert equal(hub.encode(titles, opened), encoded)
@@ -167,14 +167,14 @@ def test_unusable_input(hub, titles, images, message):
         hub.encode(titles, images)
 
 
-def test_a_truncated_picture_that_is_open_already(hub, tmp_path):
+def test_a_truncated_image_that_is_open_already(hub, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.jpg")
     data = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
-    for picture in (Image.open(tmp_path / "cut.jpg"), tmp_path / "cut.jpg"):
+    for image in (Image.open(tmp_path / "cut.jpg"), tmp_path / "cut.jpg"):
         with pytest.raises(InputError, match="cannot be used"):
-            hub.encode(images=[picture])
+            hub.encode(images=[image])
 
 
 class RunsCode:

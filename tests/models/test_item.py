@@ -127,19 +127,19 @@ def test_embeddings_do_not_depend_on_batch_order_or_padding(part):
 def test_embeddings_are_the_means_of_their_places():
     built = model().eval()
     title, patches = batch(rows=3)
-    cls, words, picture = built.embed(title, patches)
+    cls, words, image = built.embed(title, patches)
     encoded = built.encode(title, patches)
     assert torch.equal(cls, encoded.title[:, 0])
     assert torch.allclose(words[2], encoded.title[2, 1:3].mean(0), atol=1e-6)
     assert (words[0] == 0).all()  # the first title is empty
-    assert torch.allclose(picture, encoded.patches.mean(1), atol=1e-6)
+    assert torch.allclose(image, encoded.patches.mean(1), atol=1e-6)
 
 
 def test_embeddings_from_all_layers_by_hand():
     last, everywhere = model().eval(), model(embed_layers="all").eval()
     everywhere.load_state_dict(last.state_dict())
     title, patches = batch(rows=3)
-    cls, words, picture = everywhere.embed(title, patches)
+    cls, words, image = everywhere.embed(title, patches)
     sequence = last.embedding(title, patches)
     present = torch.cat([title != 1, torch.ones(3, 4, dtype=torch.bool)], 1)
     layout = Layout(*present.shape, present)
@@ -149,10 +149,10 @@ def test_embeddings_from_all_layers_by_hand():
     mean = (sequence + first + second) / 3
     assert torch.allclose(cls, mean[:, 0], atol=1e-5)
     assert torch.allclose(words[2], mean[2, 1:3].mean(0), atol=1e-5)
-    assert torch.equal(picture, last.embed(title, patches)[2])
+    assert torch.equal(image, last.embed(title, patches)[2])
 
 
-def test_a_missing_picture_is_not_looked_at():
+def test_a_missing_image_is_not_looked_at():
     built = model().eval()
     title, patches = batch(rows=4)
     has = torch.tensor([True, False, True, True])
@@ -166,11 +166,11 @@ def test_a_missing_picture_is_not_looked_at():
     assert not torch.equal(built.embed(title, patches)[0][1], first[0][1])
 
 
-def test_without_pictures_no_picture_matters():
+def test_without_images_no_image_matters():
     title, patches = batch()
-    blind = model(without_pictures=True).eval()
+    blind = model(without_images=True).eval()
     first, other = (blind.embed(title, p) for p in (patches, 255 - patches))
-    assert not blind.sees_pictures
+    assert not blind.sees_images
     assert torch.equal(first[0], other[0])
     assert torch.equal(first[1], other[1])
     assert not first[2].any()
@@ -244,6 +244,6 @@ def test_mean_pixels_are_where_the_pixel_heads_start():
     assert torch.equal(built.gmim_pixels.bias, mean)
 
 
-def test_picture_must_be_whole_patches():
+def test_image_must_be_whole_patches():
     with pytest.raises(ValueError, match="image size 10 is not a multiple of patch size 4"):
         model(image_size=10)

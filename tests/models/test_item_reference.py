@@ -81,10 +81,10 @@ def encode_one(own, title, patches, hidden):
     """Hidden states of one product: title without padding (t,), patches (m, pixels)."""
     e = own.embedding
     words = e.token.weight[title] + e.title_position.weight[: len(title)] + e.modality.weight[0]
-    picture = linear(e.patch, patches.float() / 127.5 - 1)
-    picture = torch.where(hidden[:, None], e.mask_patch, picture)
-    picture = picture + e.patch_position.weight + e.modality.weight[1]
-    x = norm(e.norm, torch.cat([words, picture]))
+    image = linear(e.patch, patches.float() / 127.5 - 1)
+    image = torch.where(hidden[:, None], e.mask_patch, image)
+    image = image + e.patch_position.weight + e.modality.weight[1]
+    x = norm(e.norm, torch.cat([words, image]))
     for layer in own.encoder.layers:
         q, k, v = linear(layer.qkv, x).chunk(3, dim=1)
         size, mixed = q.size(1) // layer.heads, []
@@ -113,18 +113,18 @@ def reference_loss(own, batch):
         F.cross_entropy(linear(own.itm, words[0]), match)
         for (words, _), match in zip(states, batch["match"])
     )
-    pieces = zip(inputs["masked_title"].tolist(), batch["title_targets"], batch["title_weights"])
-    for place, target, weight in pieces:
+    tokens = zip(inputs["masked_title"].tolist(), batch["title_targets"], batch["title_weights"])
+    for place, target, weight in tokens:
         words, at = states[place // wide][0], place % wide
         one = norm(own.mlm.norm, gelu(linear(own.mlm.dense, words[at])))
         other = torch.cat([words[0], own.embedding.title_position.weight[at]])
         for y in (one, transform(own.gmlm, other)):
             loss = loss + 0.1 * weight * F.cross_entropy(token @ y + own.vocabulary.bias, target)
     for place, weight in zip(inputs["masked_patches"].tolist(), batch["patch_weights"]):
-        (words, picture), at = states[place // PATCHES], place % PATCHES
+        (words, image), at = states[place // PATCHES], place % PATCHES
         truth = inputs["patches"][place // PATCHES, at] / 255.0
         other = torch.cat([words[0], own.embedding.patch_position.weight[at]])
-        one = linear(own.mim, picture[at])
+        one = linear(own.mim, image[at])
         for z in (one, linear(own.gmim_pixels, transform(own.gmim, other))):
             loss = loss + 0.01 * weight * (z - truth).square().sum()
     return loss
@@ -166,7 +166,7 @@ def test_no_loss_waits_for_the_gpu(fake_gpu, recompute, views):
     if views:
         inputs = batch["net_input"]
         inputs.update(view_title=inputs["title"], view_patches=inputs["patches"])
-        inputs["view_has_picture"] = torch.tensor([True, True, False, True])
+        inputs["view_has_image"] = torch.tensor([True, True, False, True])
     with fake_gpu(batch) as moved:
         own = model(checkpoint_activations=recompute)
         loss, _, log = criterion(float(views))(own, moved)

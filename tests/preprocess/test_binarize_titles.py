@@ -1,23 +1,19 @@
-"""What is written is, byte for byte, what fairseq-preprocess writes for the same pieces."""
+"""What is written is, byte for byte, what fairseq-preprocess writes for the same tokens."""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from fairseq_item.commands import binarize as binarize_command
+from fairseq_item.commands import bpe as bpe_command
 from fairseq_item.data.catalog import read_items, write_tsv
 from fairseq_item.data.labels import escape_label
 from fairseq_item.data.titles import EOS, UNK, TitleTokenizer, read_dictionary
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError
-
-sys.path.append(str(Path(__file__).parents[2] / "preprocess"))
-
-import binarize_titles
-import train_bpe
 
 TITLES = {
     "train": ["Red running shoe", "Blue leather bag", "", "Red bag for women", "Men's T20 shoe",
@@ -42,14 +38,14 @@ def make_data_bin(root, labels=True):
         columns = ["id", "title", "image"] + ["leaf_category"] * labels
         write_tsv(root / "items" / f"{split}.tsv", columns, rows)
     items = str(root / "items" / "train.tsv")
-    train_bpe.main([items, "--out", str(root / "title"), "--vocab-size", "330"])
+    bpe_command.main([items, "--out", str(root / "title"), "--vocab-size", "330"])
     return root
 
 
 @pytest.fixture(scope="module")
 def data_bin(tmp_path_factory):
     root = make_data_bin(tmp_path_factory.mktemp("data") / "data-bin")
-    binarize_titles.main([str(root)])
+    binarize_command.main([str(root)])
     return root
 
 
@@ -82,7 +78,7 @@ def theirs(data_bin, tmp_path_factory):
     title = data_bin / "title"
     tokenizer = TitleTokenizer(title / "bpe.model", title / "dict.txt")
     lines = {
-        split: [" ".join(tokenizer.pieces(item["title"])) for item in read_items(path)]
+        split: [" ".join(tokenizer.tokens(item["title"])) for item in read_items(path)]
         for split in ("train", "valid")
         for path in [data_bin / "items" / f"{split}.tsv"]
     }
@@ -135,7 +131,7 @@ def test_labels_can_be_read_back(data_bin):
 
 
 def test_unknown_categories_are_reported(data_bin, caplog, capsys):
-    binarize_titles.main([str(data_bin)])
+    binarize_command.main([str(data_bin)])
     assert "valid: 1 of 4 items have no leaf category" in caplog.text
     assert "valid: 2 of 4 items are of 1 leaf categories that training lacks: Hats (2)" in (
         caplog.text
@@ -146,12 +142,12 @@ def test_unknown_categories_are_reported(data_bin, caplog, capsys):
 def test_single_splits_and_shards(data_bin, tmp_path):
     root = make_data_bin(tmp_path / "data-bin")
     with pytest.raises(InputError, match="binarize the training split"):
-        binarize_titles.main([str(root), "--splits", "query"])
+        binarize_command.main([str(root), "--splits", "query"])
     (root / "items" / "valid.tsv").rename(root / "items" / "train1.tsv")
-    binarize_titles.main([str(root), "--splits", "train", "train1"])
+    binarize_command.main([str(root), "--splits", "train", "train1"])
     assert list(read_dictionary(root / "label" / "dict.txt"))[4:6] == ["Shoes", "Bags%20&%20Cases"]
     assert "Hats" in read_dictionary(root / "label" / "dict.txt")
-    binarize_titles.main([str(root), "--splits", "query"])
+    binarize_command.main([str(root), "--splits", "query"])
     assert sorted(path.name for path in (root / "title").glob("*.bin")) == [
         "query.bin", "train.bin", "train1.bin",
     ]  # fmt: skip
@@ -161,21 +157,21 @@ def test_single_splits_and_shards(data_bin, tmp_path):
 
 def test_without_labels(tmp_path):
     root = make_data_bin(tmp_path, labels=False)
-    binarize_titles.main([str(root)])
+    binarize_command.main([str(root)])
     assert not (root / "label").exists()
     assert (root / "title" / "train.idx").exists()
 
 
 def test_bad_input(tmp_path):
     with pytest.raises(InputError, match=r"items has no \.tsv file"):
-        binarize_titles.main([str(tmp_path)])
+        binarize_command.main([str(tmp_path)])
     write_tsv(tmp_path / "items" / "train.tsv", ["id", "title"], [{"id": "1", "title": "x"}])
     with pytest.raises(InputError, match=r"bpe\.model is missing"):
-        binarize_titles.main([str(tmp_path)])
+        binarize_command.main([str(tmp_path)])
     root = make_data_bin(tmp_path / "data-bin")
     with pytest.raises(InputError, match=r"test\.tsv is missing"):
-        binarize_titles.main([str(root), "--splits", "test"])
+        binarize_command.main([str(root), "--splits", "test"])
     write_tsv(root / "items" / "train.tsv", ["id"], [{"id": "1"}])
     with pytest.raises(InputError, match="no column 'title'"):
-        binarize_titles.main([str(root), "--splits", "train"])
+        binarize_command.main([str(root), "--splits", "train"])
     assert not list((root / "title").glob("*.tmp"))

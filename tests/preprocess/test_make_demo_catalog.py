@@ -13,24 +13,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fairseq_item.commands import demo as demo_command
 from fairseq_item.data.catalog import read_catalog
+from fairseq_item.demo.canvas import Canvas
+from fairseq_item.demo.leaves import LEAVES
+from fairseq_item.demo.patterns import EMBLEMS, PATTERNS
+from fairseq_item.demo.products import BRANDS, FAMILY, _look, product
+from fairseq_item.demo.titles import listing_title
 from fairseq_item.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "preprocess" / "make_demo_catalog.py"
-sys.path.append(str(SCRIPT.parent))
-
-import make_demo_catalog  # noqa: E402
-from demo_canvas import Canvas  # noqa: E402
-from demo_leaves import LEAVES  # noqa: E402
-from demo_patterns import EMBLEMS, PATTERNS  # noqa: E402
-from demo_products import BRANDS, FAMILY, _look, product  # noqa: E402
-from demo_titles import listing_title  # noqa: E402
 
 SIZE = 64
 
 
 def make(out, *options):
-    make_demo_catalog.main(
+    demo_command.main(
         [
             "--out",
             str(out),
@@ -56,7 +54,7 @@ def rows(out):
 
 
 def draw(number, seed=1, size=SIZE):
-    """A product's picture without background, as signed integers."""
+    """A product's image without background, as signed integers."""
     item = product(seed, number)
     canvas = Canvas(2 * size)
     item.leaf.draw(canvas, item.look)
@@ -75,8 +73,8 @@ def test_what_is_written(tmp_path):
     groups = defaultdict(list)
     for row in table:
         groups[row["product"]].append(row)
-        picture = Image.open(out / "images" / row["image"])
-        assert (picture.size, picture.mode, picture.format) == ((SIZE, SIZE), "RGB", "JPEG")
+        image = Image.open(out / "images" / row["image"])
+        assert (image.size, image.mode, image.format) == ((SIZE, SIZE), "RGB", "JPEG")
     assert len(groups) == 6
     assert {len(group) for group in groups.values()} <= {2, 3, 4}
     assert len({row["id"] for row in table}) == len(table)
@@ -162,7 +160,7 @@ def test_families_differ_in_one_thing_at_a_time():
 
 
 def test_photo_tells_what_the_title_does_not():
-    """Another colour is far away in the picture; another number changes nothing there."""
+    """Another colour is far away in the image; another number changes nothing there."""
     for family in range(len(LEAVES)):
         base, recoloured, renumbered = (draw(FAMILY * family + member) for member in (0, 1, 3))
         np.testing.assert_array_equal(base, renumbered)
@@ -202,7 +200,7 @@ def test_emblems_are_all_used():
 def test_contact_sheet(tmp_path):
     sheet = tmp_path / "sheet.png"
     options = ["--products", "8", "--image-size", "32", "--contact-sheet", str(sheet)]
-    make_demo_catalog.main(options)
+    demo_command.main(options)
     assert Image.open(io.BytesIO(sheet.read_bytes())).size[1] == 2 * (128 + 6)
     assert list(tmp_path.iterdir()) == [sheet]
 
@@ -219,7 +217,7 @@ def test_bad_settings(tmp_path, options):
 
 def test_nothing_to_write():
     with pytest.raises(InputError, match="--out"):
-        make_demo_catalog.main([])
+        demo_command.main([])
 
 
 def test_help_is_fast_and_names_the_defaults():

@@ -1,17 +1,12 @@
 """Queries, their index and their truth are a partition of a labelled catalogue."""
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
 
+from fairseq_item.commands import queries as queries_command
 from fairseq_item.data.catalog import read_items, write_tsv
 from fairseq_item.errors import InputError
-
-sys.path.append(str(Path(__file__).parents[2] / "preprocess"))
-
-import make_queries
 
 SIZES = [1] * 10 + [2] * 10 + [3] * 10
 
@@ -30,7 +25,7 @@ def write_catalog(path, shuffled=False):
 
 
 def make(path, out, *args):
-    make_queries.main([str(path), "--out", str(out), *map(str, args)])
+    queries_command.main([str(path), "--out", str(out), *map(str, args)])
     return [read_items(out / f"{name}.tsv") for name in ("query", "index", "truth")]
 
 

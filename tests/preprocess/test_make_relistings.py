@@ -3,23 +3,19 @@
 import io
 import json
 import random
-import sys
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from fairseq_item.commands import relist as relist_command
 from fairseq_item.data.catalog import read_items, write_tsv
 from fairseq_item.errors import InputError
-
-sys.path.append(str(Path(__file__).parents[2] / "preprocess"))
-
-import make_relistings
-import relisting_photos
-import relisting_titles
+from fairseq_item.preprocess import relist as make_relistings
+from fairseq_item.preprocess import relisting_images as relisting_photos
+from fairseq_item.preprocess import relisting_titles as relisting_titles
 
 NONE = SimpleNamespace(
     drop=0, shuffle=0, filler=0, abbreviate=0, typo=0, crop_area=(1, 1), rotate=0, flip=0,
@@ -32,13 +28,13 @@ def strengths(**changes):
 
 
 def photo(colour=(200, 30, 30), background="white", size=(48, 64)):
-    picture = Image.new("RGB", size, background)
-    ImageDraw.Draw(picture).ellipse([12, 16, 30, 44], fill=colour)
-    return picture
+    image = Image.new("RGB", size, background)
+    ImageDraw.Draw(image).ellipse([12, 16, 30, 44], fill=colour)
+    return image
 
 
-def changed(picture, seed=1, **changes):
-    data = relisting_photos.change_photo(picture, strengths(**changes), random.Random(seed))
+def changed(image, seed=1, **changes):
+    data = relisting_photos.change_photo(image, strengths(**changes), random.Random(seed))
     return Image.open(io.BytesIO(data))
 
 
@@ -57,7 +53,7 @@ def catalog(tmp_path_factory):
             {"id": f"r/{i}", "title": f"Acme Women Black Shoes No {i}", "image": f"{i}.png",
              "leaf_category": "Shoes", "split": "test"}
         )  # fmt: skip
-    (folder / "images" / "3.png").write_bytes(b"not a picture")
+    (folder / "images" / "3.png").write_bytes(b"not an image")
     (folder / "images" / "4.png").unlink()
     rows[5]["title"] = ""
     write_tsv(folder / "catalog.tsv", list(rows[0]), rows)
@@ -65,7 +61,7 @@ def catalog(tmp_path_factory):
 
 
 def make(catalog, out, *args, name="catalog.tsv"):
-    make_relistings.main(
+    relist_command.main(
         [str(catalog / name), "--image-root", str(catalog / "images"), "--out", str(out),
          "--workers", "1", *map(str, args)]
     )  # fmt: skip
@@ -85,8 +81,8 @@ def test_files_of_a_benchmark(catalog, tmp_path):
         (row["id"], row["source_id"]) for row in query
     ]
     for row in query:
-        picture = Image.open(tmp_path / "images" / row["image"])
-        assert (picture.format, picture.mode) == ("JPEG", "RGB")
+        image = Image.open(tmp_path / "images" / row["image"])
+        assert (image.format, image.mode) == ("JPEG", "RGB")
         assert (row["title"] == "") == (row["source_id"] == "r/5")
     assert len({row["image"] for row in query}) == 44
 
@@ -260,15 +256,15 @@ def test_tint_recolours_a_plain_background_only():
 
 
 def test_white_within_the_product_is_not_background():
-    picture = photo(colour=(30, 30, 30))
-    ImageDraw.Draw(picture).ellipse([18, 26, 24, 34], fill="white")
-    mask = relisting_photos.background_mask(picture, (255, 255, 255))
+    image = photo(colour=(30, 30, 30))
+    ImageDraw.Draw(image).ellipse([18, 26, 24, 34], fill="white")
+    mask = relisting_photos.background_mask(image, (255, 255, 255))
     assert mask.shape == (64, 48)
     assert mask[30, 21] == 0
     assert mask[2, 2] == 1
 
 
-def test_tiny_pictures():
+def test_tiny_images():
     full = {"crop_area": (0.1, 0.2), "rotate": 8, "flip": 1, "tint": 1, "light": 0.2}
     for size in ((1, 1), (1, 500), (3, 2)):
         assert min(changed(Image.new("RGB", size, "white"), **full).size) >= 1

@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fairseq_item.commands import pack as pack_command
 from fairseq_item.data.image_store import ImageStore
-from fairseq_item.data.pictures import decode_picture, fit_square
+from fairseq_item.data.images import decode_image, fit_square
 from fairseq_item.errors import InputError
+from fairseq_item.preprocess import pack as pack_images
+from fairseq_item.preprocess.pack_journal import Chunk, PackJournal, journal_of
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "preprocess" / "pack_images.py"
-sys.path.append(str(SCRIPT.parent))
-
-import pack_images  # noqa: E402
-from pack_journal import Chunk, PackJournal, journal_of  # noqa: E402
 
 SIZES = ["--image-size", "32", "--patch-size", "8"]
 
@@ -53,7 +52,7 @@ def write_catalog(path, names):
 def pack(catalog, out, *options, images=None):
     images = images or catalog.parent / "images"
     argv = [str(catalog), "--image-root", str(images), "--out", str(out), "--split", "train"]
-    pack_images.main([*argv, *SIZES, "--workers", "1", *options])
+    pack_command.main([*argv, *SIZES, "--workers", "1", *options])
     return out
 
 
@@ -83,15 +82,15 @@ def test_nothing_is_lost(catalog, tmp_path):
 
 
 @pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
-def test_row_i_is_picture_i(catalog, tmp_path, fit):
+def test_row_i_is_image_i(catalog, tmp_path, fit):
     out = pack(catalog, tmp_path / "bin", "--fit", fit)
     store = ImageStore(out / "image" / "train")
     lines = (out / "items/train.tsv").read_text().splitlines()[1:]
     assert len(store) == len(lines) == 66
     for i in (0, 3, 31, 65):
         data = (catalog.parent / "images" / lines[i].split("\t")[2]).read_bytes()
-        expected = fit_square(decode_picture(data), 32, fit)
-        np.testing.assert_array_equal(store.picture(i), np.asarray(expected))
+        expected = fit_square(decode_image(data), 32, fit)
+        np.testing.assert_array_equal(store.image(i), np.asarray(expected))
     store.verify()
     assert store.meta.fit == fit
 
@@ -288,7 +287,7 @@ def test_killed_and_run_again(tmp_path):
 def test_all_rejected_is_an_error(tmp_path):
     (tmp_path / "images").mkdir()
     catalog = write_catalog(tmp_path / "train.tsv", ["a.png", "b.png"])
-    with pytest.raises(InputError, match="none of its 2 pictures"):
+    with pytest.raises(InputError, match="none of its 2 images"):
         pack(catalog, tmp_path / "bin")
     assert len((tmp_path / "bin/rejected/train.tsv").read_text().splitlines()) == 3
     assert not list((tmp_path / "bin/image").iterdir())

@@ -1,18 +1,14 @@
 """Splits are exact, seeded, independent of row order, and keep a product's rows together."""
 
 import random
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from fairseq_item.commands import split as split_command
 from fairseq_item.data.catalog import read_items, write_tsv
 from fairseq_item.errors import InputError
-
-sys.path.append(str(Path(__file__).parents[2] / "preprocess"))
-
-import split_catalog
 
 SPLITS = ("train", "valid", "test")
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -31,7 +27,7 @@ def write_catalog(path, count, **columns):
 
 def split(catalog, *args):
     out = catalog.parent / "out"
-    split_catalog.main([str(catalog), "--out", str(out), *map(str, args)])
+    split_command.main([str(catalog), "--out", str(out), *map(str, args)])
     return {path.stem: read_items(path) for path in out.glob("*.tsv")}
 
 
@@ -170,13 +166,13 @@ def test_bad_input(catalog, columns, args, expected):
 def test_the_catalogue_itself_is_not_overwritten(tmp_path):
     write_catalog(tmp_path / "train.tsv", 5)
     with pytest.raises(InputError, match="would overwrite"):
-        split_catalog.main([str(tmp_path / "train.tsv"), "--out", str(tmp_path)])
+        split_command.main([str(tmp_path / "train.tsv"), "--out", str(tmp_path)])
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the real catalogues are not here")
 def test_real_catalogue(tmp_path):
     catalog = SHARED / "fashion-60x80" / "products.tsv"
-    split_catalog.main([str(catalog), "--out", str(tmp_path), "--stratify"])
+    split_command.main([str(catalog), "--out", str(tmp_path), "--stratify"])
     splits = {name: read_items(tmp_path / f"{name}.tsv") for name in SPLITS}
     assert {name: len(rows) for name, rows in splits.items()} == {
         "train": 8677, "valid": 482, "test": 482,

@@ -1,18 +1,13 @@
-"""The learnt pieces cover any title, their dictionary is one that fairseq takes."""
+"""The learnt tokens cover any title, their dictionary is one that fairseq takes."""
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
 
+from fairseq_item.commands import bpe as bpe_command
 from fairseq_item.data.catalog import write_tsv
 from fairseq_item.data.titles import UNK, TitleTokenizer
 from fairseq_item.errors import InputError
-
-sys.path.append(str(Path(__file__).parents[2] / "preprocess"))
-
-import train_bpe
 
 WORDS = ["red", "Blue", "running", "shoe", "bag", "leather", "Nike", "Puma", "T20", "men", "women"]
 
@@ -25,7 +20,7 @@ def write_titles(path, count=300, more=()):
 
 
 def train(catalog, out, *args):
-    train_bpe.main([str(catalog), "--out", str(out), *map(str, args)])
+    bpe_command.main([str(catalog), "--out", str(out), *map(str, args)])
     return TitleTokenizer(out / "bpe.model", out / "dict.txt")
 
 
@@ -39,7 +34,7 @@ def trained(tmp_path_factory):
 
 def dictionary(folder):
     lines = (folder / "title" / "dict.txt").read_text(encoding="utf-8").splitlines()
-    return [(piece, int(count)) for piece, count in (line.rsplit(" ", 1) for line in lines)]
+    return [(token, int(count)) for token, count in (line.rsplit(" ", 1) for line in lines)]
 
 
 def test_size_counts_every_symbol_of_the_model(trained):
@@ -51,15 +46,15 @@ def test_dictionary_has_the_counts_in_the_order_of_fairseq(trained):
     tokenizer, folder, titles = trained
     counts = dict(dictionary(folder))
     specials = ["<s> <pad> </s> <unk> <mask> <0x41>"] * 50
-    seen = [piece for title in (*titles, *specials) for piece in tokenizer.pieces(title)]
-    assert {piece: count for piece, count in counts.items() if count} == {
-        piece: seen.count(piece) for piece in set(seen)
+    seen = [token for title in (*titles, *specials) for token in tokenizer.tokens(title)]
+    assert {token: count for token, count in counts.items() if count} == {
+        token: seen.count(token) for token in set(seen)
     }
 
     fairseq_data = pytest.importorskip("fairseq.data")
     theirs = fairseq_data.Dictionary()
-    for piece, count in counts.items():
-        theirs.add_symbol(piece, count)
+    for token, count in counts.items():
+        theirs.add_symbol(token, count)
     theirs.finalize(padding_factor=1)
     assert list(zip(theirs.symbols[4:], theirs.count[4:])) == dictionary(folder)
     assert fairseq_data.Dictionary.load(str(folder / "title" / "dict.txt")).indices == tokenizer.ids
@@ -72,14 +67,14 @@ def test_nothing_is_unknown_and_nothing_is_taken_for_a_control_symbol(trained):
         assert len(ids)
         assert ids.min() > UNK
     assert "<mask>" not in tokenizer.ids
-    assert "<0x41>" not in tokenizer.pieces("<0x41>")
+    assert "<0x41>" not in tokenizer.tokens("<0x41>")
 
 
 def test_case(trained, tmp_path):
     tokenizer, folder, _ = trained
-    assert tokenizer.pieces("RED Nike ﬁt") == tokenizer.pieces("red nike fit")
+    assert tokenizer.tokens("RED Nike ﬁt") == tokenizer.tokens("red nike fit")
     keep = train(folder / "train.tsv", tmp_path, "--vocab-size", 400, "--case", "keep")
-    assert keep.pieces("Nike") != keep.pieces("nike")
+    assert keep.tokens("Nike") != keep.tokens("nike")
 
 
 def test_the_same_bytes_every_time(trained, tmp_path):
@@ -94,20 +89,20 @@ def test_small_catalogue_gets_a_smaller_vocabulary(tmp_path, caplog):
     tokenizer = train(tmp_path / "train.tsv", tmp_path)
     assert "40 titles are too few for a vocabulary of 50000" in caplog.text
     assert 256 + 20 < len(tokenizer) < 1000
-    # Whole words are pieces, but numbers seen once are not.
-    assert tokenizer.pieces("leather women") == ["▁leather", "▁women"]
-    assert len(tokenizer.pieces("1234")) > 1
+    # Whole words are tokens, but numbers seen once are not.
+    assert tokenizer.tokens("leather women") == ["▁leather", "▁women"]
+    assert len(tokenizer.tokens("1234")) > 1
 
 
 def test_several_catalogues_and_column_names(tmp_path):
     for name, word in (("a", "alpha"), ("b", "beta")):
         write_tsv(tmp_path / f"{name}.tsv", ["name"], [{"name": f"{word} shoe"}] * 20)
-    train_bpe.main(
+    bpe_command.main(
         [str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv"), "--out", str(tmp_path),
          "--title-column", "name"]
     )  # fmt: skip
     tokenizer = TitleTokenizer(tmp_path / "bpe.model", tmp_path / "dict.txt")
-    assert tokenizer.pieces("alpha beta") == ["▁alpha", "▁beta"]
+    assert tokenizer.tokens("alpha beta") == ["▁alpha", "▁beta"]
 
 
 def test_sample_is_seeded(tmp_path):
@@ -127,7 +122,7 @@ def test_long_and_odd_titles_do_no_harm(tmp_path):
     odd = ["x" * 10_000, "word " * 2_000, "👟" * 100, "", "\u3000", "\u200b"]
     write_titles(tmp_path / "train.tsv", more=odd)
     tokenizer = train(tmp_path / "train.tsv", tmp_path, "--vocab-size", 400)
-    assert tokenizer.pieces("leather") == ["▁leather"]
+    assert tokenizer.tokens("leather") == ["▁leather"]
 
 
 def test_bad_input(tmp_path):

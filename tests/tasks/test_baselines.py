@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from fairseq_item import ItemModel
+from fairseq_item.commands import embed, index, predict, search
+from fairseq_item.data.tables import read_table
 from fairseq_item.errors import InputError
-from fairseq_item.retrieval import embed, index, predict, search
-from fairseq_item.retrieval.embeddings import Embeddings
-from fairseq_item.retrieval.hits import read_hits
-from fairseq_item.retrieval.tables import read_table
+from fairseq_item.search.embeddings import Embeddings
+from fairseq_item.search.hits import read_hits
 from fairseq_item.tasks.item_classification import check_start
 
 ROOT = Path(__file__).parents[2]

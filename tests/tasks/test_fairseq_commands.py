@@ -304,6 +304,6 @@ def test_a_model_folder_keeps_its_vocabulary(commands, data_bin, whole, tmp_path
     assert "dict.txt differs from" in last_line(run)
 
 
-def test_pictures_smaller_than_the_model_takes_are_enlarged(commands, data_bin, tmp_path):
+def test_images_smaller_than_the_model_takes_are_enlarged(commands, data_bin, tmp_path):
     run = commands.train(data_bin, tmp_path, "--image-size", 48, "--no-save", updates=1)
     assert len(run.lines("valid")) == 1

@@ -102,12 +102,12 @@ def test_validation_is_the_same_in_every_epoch(data_bin):
     assert 0 < sum(match for (match,) in by_product(first, "match").values()) < 14
 
 
-def test_validation_takes_the_centre_of_the_picture(data_bin):
+def test_validation_takes_the_centre_of_the_image(data_bin):
     the_task = task(data_bin)
     (batches,) = epochs(the_task, "valid", 1)
-    picture = the_task.images("valid").picture(3)
+    image = the_task.images("valid").image(3)
     corner = batches[0]["net_input"]["patches"][3, 0].reshape(8, 8, 3)
-    assert (corner.numpy() == picture[4:12, 4:12]).all()
+    assert (corner.numpy() == image[4:12, 4:12]).all()
 
 
 def test_two_processes_share_an_epoch(data_bin):
@@ -139,7 +139,7 @@ def split_in_two(data, split, first):
         (data / "items" / f"{name}.tsv").write_text("".join(lines))
         with ImageStoreWriter(data / "image" / name, image_size=40, patch_size=8) as writer:
             for i in part:
-                writer.add(images.picture(i))
+                writer.add(images.image(i))
         with TokenWriter(data / "title" / name, 400) as writer:
             for i in part:
                 writer.add(titles[i][:-1])
@@ -155,8 +155,8 @@ def test_pixel_heads_start_at_the_mean_patch(data_bin):
     )  # fmt: skip
     cfg._name = "item"
     model = the_task.build_model(OmegaConf.structured(cfg))
-    pictures = np.stack([the_task.images("train").picture(i) for i in range(68)]) / 255
-    mean = pictures.reshape(68, 5, 8, 5, 8, 3).mean((0, 1, 3)).reshape(-1)
+    images = np.stack([the_task.images("train").image(i) for i in range(68)]) / 255
+    mean = images.reshape(68, 5, 8, 5, 8, 3).mean((0, 1, 3)).reshape(-1)
     assert np.allclose(model.mim.bias.detach(), mean, atol=1e-6)
     assert torch.equal(model.mim.bias, model.gmim_pixels.bias)
 

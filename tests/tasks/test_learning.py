@@ -16,9 +16,9 @@ from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
-from fairseq_item.data.concatenated import open_split  # noqa: E402
 from fairseq_item.data.image_store import ImageStore  # noqa: E402
 from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset, Views  # noqa: E402
+from fairseq_item.data.sharded import open_split  # noqa: E402
 from fairseq_item.data.token_store import TokenStore  # noqa: E402
 from fairseq_item.models.item import ItemModel, ItemModelConfig  # noqa: E402
 from fairseq_item.tasks.product_task import load_dictionary  # noqa: E402
@@ -101,15 +101,15 @@ def knowing_nothing(batches):
     for batch in batches[1]:
         inputs = batch["net_input"]
         width, count = inputs["title"].size(1), inputs["patches"].size(1)
-        for place, piece in zip((inputs["masked_title"] % width).tolist(), batch["title_targets"]):
-            words.setdefault(place, []).append(int(piece))
+        for place, token in zip((inputs["masked_title"] % width).tolist(), batch["title_targets"]):
+            words.setdefault(place, []).append(int(token))
         pixels = inputs["patches"].flatten(0, 1)[inputs["masked_patches"]].numpy() / 255
         for place, patch in zip((inputs["masked_patches"] % count).tolist(), pixels):
             patches.setdefault(place, []).append(patch)
     entropies = []
-    for pieces in words.values():
-        share = np.unique(pieces, return_counts=True)[1] / len(pieces)
-        entropies += [-(share * np.log(share)).sum()] * len(pieces)
+    for tokens in words.values():
+        share = np.unique(tokens, return_counts=True)[1] / len(tokens)
+        entropies += [-(share * np.log(share)).sum()] * len(tokens)
     errors = [((rows - np.mean(rows, 0)) ** 2).sum(1) for rows in patches.values()]
     word, patch = float(np.mean(entropies)), float(np.concatenate(errors).mean())
     return {"itm": math.log(2), "mlm": word, "gmlm": word, "mim": patch, "gmim": patch}

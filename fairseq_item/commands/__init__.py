@@ -1,0 +1,1 @@
+"""Console commands, one thin module each; libraries never import them."""

@@ -1,0 +1,131 @@
+"""Same-product search benchmark from any catalogue: second listings of its products.
+
+For products drawn at random, writes one or more further listings as another seller might have
+made them: the photo cropped, rotated, flipped, lit otherwise, its background tinted where that is
+plain, saved anew as JPEG; the title with words dropped, shuffled, abbreviated and mistyped, and
+with seller's filler. The catalogue itself is the index that they are searched in.
+
+Writes DIR/query.tsv, DIR/images/, DIR/truth.tsv (query_id, item_id), DIR/rejected.tsv (drawn
+products whose photo cannot be read; others are drawn in their place) and DIR/meta.json. With the
+same seed, catalogue and version of Pillow the bytes are the same, whatever the order of the rows.
+"""
+
+import os
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+
+from fairseq_item.commands.common import arguments, run
+from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
+from fairseq_item.data.draw import draw
+from fairseq_item.data.images import ImageRoot
+from fairseq_item.errors import InputError
+from fairseq_item.preprocess.relist import (
+    BenchmarkWriter,
+    Relister,
+    Strengths,
+    number_wanted,
+    relist,
+    report,
+)
+from fairseq_item.progress import progress
+
+HELP = {
+    "drop": "probability that a word of the title is dropped",
+    "shuffle": "probability that a title's words are shuffled",
+    "filler": "probability that seller's filler is added to a title",
+    "abbreviate": "probability that a word which has a short form is abbreviated",
+    "typo": "probability that a word is mistyped",
+    "crop_area": "part of the photo's area that a crop keeps, from and to",
+    "rotate": "greatest rotation either way, in degrees",
+    "flip": "probability that a photo is mirrored",
+    "light": "greatest change of brightness, contrast and colour, as a part",
+    "tint": "probability that a plain background is tinted",
+    "jpeg_quality": "JPEG quality, from and to",
+}
+
+
+PROBABILITIES = ("drop", "shuffle", "filler", "abbreviate", "typo", "flip", "tint")
+
+
+def build_parser():
+    parser = arguments(__doc__)
+    parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    parser.add_argument(
+        "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--products", type=int, metavar="N", help="number of products to relist")
+    amount.add_argument(
+        "--fraction", type=float, default=0.1, metavar="F", help="of the catalogue to relist"
+    )
+    parser.add_argument("--listings", type=int, default=1, help="second listings a product")
+    parser.add_argument("--seed", type=int, default=1, help="seed of every draw")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    group = parser.add_argument_group("strengths")
+    for field in fields(Strengths):
+        pair = isinstance(field.default, tuple)
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default[0]) if pair else float,
+            nargs=2 if pair else None,
+            metavar=("FROM", "TO") if pair else "X",
+            default=field.default,
+            help=HELP[field.name],
+        )
+    add_column_arguments(parser)
+    return parser
+
+
+def main(argv=None):
+    args = build_parser().parse_args(argv)
+    strengths = strengths_from(args)
+    catalog = read_catalog(args.catalog, Columns.from_args(args))
+    rows = [row for _, row in catalog]
+    wanted = number_wanted(args, len(rows))
+    drawn = sorted(rows, key=lambda row: draw(args.seed, "choice", row["id"]))
+    relister = Relister(ImageRoot(args.image_root), strengths, args.listings, args.seed)
+
+    out = Path(args.out)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows)
+        made = relist(drawn, relister, wanted, args.workers)
+        for row, listings, reason in progress(made, "relisting", wanted, "product"):
+            if reason is None:
+                writer.add(row, listings)
+            else:
+                writer.reject(row, reason)
+        if not writer.query.count:
+            raise InputError(
+                f"none of the photos of {args.catalog} can be read from {args.image_root} "
+                f"({row['image']}: {reason}); name the right --image-root"
+            )
+    report(args, strengths, writer)
+
+
+def strengths_from(args):
+    values = {}
+    for field in fields(Strengths):
+        value = getattr(args, field.name)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    strengths = Strengths(**values)
+    if not all(0 <= values[name] <= 1 for name in PROBABILITIES):
+        raise InputError(f"--{', --'.join(PROBABILITIES)} are probabilities; use 0 to 1")
+    if not 0 < strengths.crop_area[0] <= strengths.crop_area[1] <= 1:
+        raise InputError("--crop-area must be two parts above 0, at most 1, the smaller first")
+    if not 1 <= strengths.jpeg_quality[0] <= strengths.jpeg_quality[1] <= 95:
+        raise InputError("--jpeg-quality must be two numbers from 1 to 95, the smaller first")
+    if not (0 <= strengths.rotate <= 180 and 0 <= strengths.light < 1):
+        raise InputError("--rotate must be 0 to 180 degrees and --light at least 0 and below 1")
+    return strengths
+
+
+def cli():
+    """Console script ``item-relist``."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,96 @@
+"""``item-search``: the best answers of an index to queries, by global, title and image similarity.
+
+Queries are a folder of embeddings (``--queries``), or one product given by its title, its image
+or both (``--title``, ``--image``), which a checkpoint embeds.
+"""
+
+import sys
+from pathlib import Path
+
+from fairseq_item.commands.common import arguments, run
+from fairseq_item.errors import InputError
+from fairseq_item.search.build import FUSIONS
+from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.hits import write_hits
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.search import _check_dim, answers, embed_query, open_queries, table
+
+
+def _query(args, index):
+    """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
+    if args.queries is not None:
+        queries = open_queries(index, args.index, args.queries)
+        return lambda *some: {part: queries.rows(part, *some) for part in PARTS}, queries.ids
+    if index.meta.get("untrained"):
+        raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
+    checkpoint = args.checkpoint or index.meta.get("checkpoint")
+    if not checkpoint or not Path(checkpoint).exists():
+        raise InputError(
+            f"checkpoint {checkpoint!r} is not there; give the one that made {args.index} "
+            "as --checkpoint"
+        )
+    digest = index.meta.get("checkpoint_digest")
+    parts = embed_query(checkpoint, args.title, args.image, digest)
+    _check_dim(index, args.index, parts["global"].shape[1])
+    return lambda *some: parts, ["query"]
+
+
+def _settings(args):
+    settings = {"fusion": args.fusion, "weights": args.weights}
+    return settings if args.part == "fused" else {"part": args.part}
+
+
+def parser():
+    p = arguments(__doc__)
+    p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
+    p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
+    p.add_argument("--title", help="title of the product asked for")
+    p.add_argument("--image", metavar="FILE", help="image of the product asked for")
+    p.add_argument(
+        "--checkpoint",
+        metavar="C",
+        help="model that embeds --title and --image; default: the one that made the index",
+    )
+    p.add_argument("-k", type=int, default=10, help="answers a query")
+    p.add_argument("--out", metavar="TSV", help="hits file; without it a table is printed")
+    p.add_argument("--part", choices=("fused", *PARTS), default="fused", help="what to rank by")
+    p.add_argument("--fusion", choices=FUSIONS, help="default: the index's own")
+    p.add_argument(
+        "--weights",
+        type=float,
+        nargs=3,
+        metavar=("GLOBAL", "TITLE", "IMAGE"),
+        help="default: the index's own",
+    )
+    p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
+    p.add_argument("--nprobe", type=int, help="inverted lists visited, for IVF factories")
+    return p
+
+
+def main(argv=None):
+    p = parser()
+    args = p.parse_args(argv)
+    direct = args.title is not None or args.image is not None
+    if direct == (args.queries is not None):
+        p.error("give either --queries, or --title and/or --image")
+    if args.k < 1:
+        raise InputError(f"-k is {args.k}; it must be 1 or more")
+    index = ItemIndex.load(args.index)
+    if args.nprobe is not None:
+        index.set_nprobe(args.nprobe)
+    rows, query_ids = _query(args, index)
+    found = answers(index, rows, query_ids, args.k, args.exclude_self, **_settings(args))
+    if args.out is None:
+        sys.stdout.write(table(index, dict(found)))
+        return
+    count = write_hits(args.out, found)
+    sys.stdout.write(f"{count} hits of {len(query_ids)} queries written to {args.out}\n")
+
+
+def cli():
+    """Console script ``item-search``."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,55 @@
+"""Split a catalogue into DIR/train.tsv, DIR/valid.tsv and DIR/test.tsv.
+
+Rows are drawn at random, and rows of one product always stay together. The draw depends on the
+ids and the seed alone, not on the order of the rows or the machine, so that a catalogue which is
+sorted anew or has grown keeps nearly all rows where they were.
+With --stratify every leaf category is split in the same proportions, and none is missing from
+train.tsv. Where the catalogue has a split column, rows that fill it go where it says.
+"""
+
+from pathlib import Path
+
+from fairseq_item.commands.common import arguments, run
+from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
+from fairseq_item.errors import InputError
+from fairseq_item.preprocess.split import SPLIT_NAMES, SPLITS, assign, logger, read_groups, write
+
+
+def main(argv=None):
+    parser = arguments(__doc__)
+    parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--ratios", nargs=3, type=float, default=[90, 5, 5], metavar=("TRAIN", "VALID", "TEST"),
+        help="parts that go to each split; with 0 the split is not written",
+    )  # fmt: skip
+    parser.add_argument("--stratify", action="store_true", help="split each leaf category alike")
+    parser.add_argument(
+        "--ignore-split-column", action="store_true", help="draw rows that have a split, too"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the draw")
+    add_column_arguments(parser)
+    args = parser.parse_args(argv)
+
+    if min(args.ratios) < 0 or sum(args.ratios) <= 0:
+        raise InputError(f"--ratios {args.ratios}: name three parts of at least 0, one above it")
+    if Path(args.catalog).resolve() in [Path(args.out, f"{n}.tsv").resolve() for n in SPLIT_NAMES]:
+        raise InputError(f"--out {args.out} would overwrite {args.catalog}; name another folder")
+    columns = Columns.from_args(args)
+    require = ("id", "title", "image") + (("leaf_category",) if args.stratify else ())
+    catalog = read_catalog(args.catalog, columns, require)
+    groups, row_groups = read_groups(catalog, args.stratify, args.ignore_split_column)
+    assign(groups, args.ratios, args.seed)
+    counts = write(catalog, row_groups, Path(args.out))
+    for name, ratio in zip(SPLITS, args.ratios):
+        if ratio > 0 and not counts[name]:
+            logger.warning("%s has too few rows for any in %s", args.catalog, name)
+
+
+def cli():
+    """Console script ``item-split``."""
+    run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,1 @@
+"""Draws the demo catalogue: products, their look, scenes and titles."""

@@ -1,0 +1,1 @@
+"""Scores, baselines, and what each similarity contributes."""

@@ -1,0 +1,42 @@
+"""Progress of long work: a bar on a terminal, plain lines in a log."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress(iterable, desc, total=None, unit="it"):
+    """Iterate with a progress bar on a terminal, and with a plain line now and then in a log.
+
+    Args:
+        iterable: what to iterate over.
+        desc: what is being done, a few words.
+        total: number of steps, taken from ``len(iterable)`` where that is known.
+        unit: what one step is ("image", "product").
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        iterable,
+        desc=desc,
+        total=total,
+        unit=f" {unit}",
+        file=sys.stderr if terminal else _PlainLines(),
+        # In a log, work of a few seconds is not worth a line.
+        delay=0 if terminal else 5.0,
+        mininterval=0.2 if terminal else 10.0,
+        miniters=None if terminal else 1,
+        ncols=None if terminal else 100,
+        ascii=not terminal,
+    )
+
+
+class _PlainLines:
+    """A stderr for tqdm in which each refresh is a line of its own."""
+
+    def write(self, text):
+        text = text.strip("\r\n ")
+        if text:
+            sys.stderr.write(text + "\n")
+
+    def flush(self):
+        sys.stderr.flush()

@@ -1,0 +1,148 @@
+"""``item-gallery``: queries and their answers as images, in one HTML file.
+
+On the left the query, to the right its answers by rank, with titles, scores and the similarity that
+decided; true matches are framed in blue, and one that was missed stands below the query.
+"""
+
+import numpy as np
+
+from fairseq_item.errors import InputError
+from fairseq_item.reports.gallery_page import (
+    render_answer,
+    render_card,
+    render_missed,
+)
+from fairseq_item.search.embeddings import PARTS
+
+PICKS = ("random", "mixed", "best", "worst")
+
+
+def pick_queries(queries, how, count, seed=1, precision=None):
+    """Choose the queries to be shown.
+
+    Args:
+        queries: list of n ids.
+        how: "random" in the order of ``queries``; "best" or "worst" average precision first;
+            "mixed" in even steps from the best to the worst.
+        count: how many, at most.
+        seed: of the random choice, and of the order among equals.
+        precision: (n,) average precision of the queries; needed but for "random".
+    """
+    count = min(count, len(queries))
+    order = np.random.default_rng(seed).permutation(len(queries))
+    if how == "random":
+        chosen = np.sort(order[:count])
+    else:
+        order = order[np.argsort(-np.asarray(precision)[order], kind="stable")]
+        if how == "best":
+            chosen = order[:count]
+        elif how == "worst":
+            chosen = order[::-1][:count]
+        else:
+            chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
+    return [queries[i] for i in chosen]
+
+
+def winner(hit, calibrations=None, weights=(1, 1, 1)):
+    """The part whose similarity made the score of a hit; of a sum, the one that gave most.
+
+    Args:
+        hit: ``hits.Hit``.
+        calibrations: part -> calibration of the index; without them the similarity that equals the
+            score is taken.
+        weights: of the index.
+
+    Returns:
+        str: name of the part, "" where fewer than two parts exist, or none of them made the score
+        alone.
+    """
+    present = [i for i, value in enumerate(hit.similarities) if not np.isnan(value)]
+    if len(present) < 2:
+        return ""
+    if calibrations is None:
+        scored = {i: hit.similarities[i] for i in present}
+    else:
+        scored = {
+            i: weights[i] * float(calibrations[PARTS[i]](hit.similarities[i]))
+            for i in present
+            if weights[i]
+        }
+    if not scored:
+        return ""
+    best = max(scored, key=scored.get)
+    made = abs(scored[best] - hit.score) < 1e-4 * max(1, abs(hit.score))
+    return PARTS[best] if made or calibrations is not None else ""
+
+
+class Gallery:
+    """Everything the cards are made from.
+
+    Args:
+        methods: list of (name, hits), the main one first.
+        queries, items: ``GalleryItems`` of queries and index.
+        truth: query id -> set of item ids, or None.
+        k: answers shown.
+        decide: ``winner``, bound to the index's calibrations.
+    """
+
+    def __init__(self, methods, queries, items, truth, k, decide=winner):
+        self.methods, self.queries, self.items = methods, queries, items
+        self.truth, self.k, self.decide = truth, k, decide
+
+    def card(self, query):
+        """HTML of one query's card."""
+        rows = [self._row(name, hits.get(query, []), query) for name, hits in self.methods]
+        answers = self.methods[0][1].get(query, [])
+        return render_card(
+            query,
+            self.queries.title(query),
+            self.queries.image(query),
+            rows,
+            missed=self._missed(query, answers),
+            first_won=self.decide(answers[0]) if answers else "",
+        )
+
+    def _true(self, query):
+        return set() if self.truth is None else self.truth.get(query, set())
+
+    def _row(self, name, answers, query):
+        true, shown = self._true(query), answers[: self.k]
+        tiles = [
+            render_answer(
+                rank,
+                hit,
+                self.items.title(hit.item_id),
+                self.items.image(hit.item_id),
+                hit.item_id in true,
+                self.decide(hit),
+            )
+            for rank, hit in enumerate(shown, start=1)
+        ]
+        found = sum(hit.item_id in true for hit in shown)
+        return name, f"{found} of {len(true)} found" if true else "", tiles
+
+    def _missed(self, query, answers):
+        """The true match of the best rank among those not shown, "" if there is none."""
+        missed = self._true(query) - {hit.item_id for hit in answers[: self.k]}
+        if not missed:
+            return ""
+        ranks = {hit.item_id: rank for rank, hit in enumerate(answers, start=1)}
+        item = min(missed, key=lambda name: (ranks.get(name, len(answers) + 1), name))
+        if item not in self.items:
+            return render_missed(item, "", "not in the index")
+        note = f"at rank {ranks[item]}" if item in ranks else f"not in the first {len(answers)}"
+        return render_missed(self.items.title(item), self.items.image(item), note)
+
+
+def _check_known(ids, items, path, what):
+    unknown = next((name for name in ids if name not in items), None)
+    if unknown is not None:
+        raise InputError(
+            f"{path} has the {what} {unknown!r}, which is in none of the {what} splits"
+        )
+
+
+def _scores(scored, k):
+    if scored is None:
+        return {}
+    return {f"MAR@{k}": 100 * scored.recall.mean(), f"MAP@{k}": 100 * scored.precision.mean()}

@@ -1,0 +1,77 @@
+"""Titles and small images of catalogue items, for the gallery."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from fairseq_item.data.image_store import ImageStore
+from fairseq_item.data.images import ImageError, ImageRoot, decode_image
+from fairseq_item.data.sharded import shard_names
+from fairseq_item.data.tables import read_table
+from fairseq_item.errors import InputError
+
+SIDE = 224
+QUALITY = 82
+
+
+class GalleryItems:
+    """What the gallery shows of the items of some splits.
+
+    Args:
+        data: data-bin folder.
+        splits: names of splits; sharded ones are read whole.
+        image_root: folder or tar of the original images; None takes the stored ones.
+
+    Raises:
+        InputError: a split is missing, or an id occurs in two of them.
+    """
+
+    def __init__(self, data, splits, image_root=None):
+        self._root = None if image_root is None else ImageRoot(image_root)
+        self._stores = {}
+        self._rows = {}
+        names = [name for split in splits for name in shard_names(data, split)]
+        for name in names:
+            path = Path(data) / "items" / f"{name}.tsv"
+            table = read_table(path, ["id", "title", "image"])
+            columns = (table.column(column) for column in ("id", "title", "image"))
+            prefix = str(Path(data) / "image" / name)
+            for i, (item, title, image) in enumerate(zip(*columns)):
+                if item in self._rows:
+                    raise InputError(f"{path} row {i + 2} has the id {item!r} of another split")
+                self._rows[item] = (title, image, prefix, i)
+
+    def __contains__(self, item):
+        return item in self._rows
+
+    def title(self, item):
+        return self._rows[item][0]
+
+    def image(self, item):
+        """The item's image as a data URI, at most ``SIDE`` pixels wide and high.
+
+        Returns:
+            str; "" where the item has no image, or its file cannot be used.
+        """
+        _, image, prefix, i = self._rows[item]
+        image = self._original(image) if self._root is not None else self._stored(prefix, i)
+        if image is None:
+            return ""
+        image.thumbnail((SIDE, SIDE))
+        buffer = BytesIO()
+        image.save(buffer, "WEBP", quality=QUALITY)
+        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+    def _original(self, name):
+        try:
+            return decode_image(self._root.read(name))
+        except (KeyError, ImageError):
+            return None
+
+    def _stored(self, prefix, i):
+        if prefix not in self._stores:
+            self._stores[prefix] = ImageStore(prefix)
+        store = self._stores[prefix]
+        return Image.fromarray(store.image(i)) if len(store.raw(i)) else None

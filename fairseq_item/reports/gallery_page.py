@@ -1,0 +1,136 @@
+"""The gallery's HTML: everything in one string, nothing loaded from elsewhere."""
+
+import math
+from html import escape
+from pathlib import Path
+from string import Template
+
+from fairseq_item.search.embeddings import PARTS
+
+TEMPLATE = Path(__file__).with_name("gallery.html")
+
+
+def render_page(title, methods, cards, has_truth, k):
+    """The whole page.
+
+    Args:
+        title: heading.
+        methods: list of (name, dict of scores such as {"MAR@10": 12.3}), the main one first.
+        cards: list of HTML of ``render_card``.
+        has_truth: whether true matches are known, and so can be missed.
+        k: answers shown a query.
+    """
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        scores=_scores(methods),
+        cards="\n".join(cards),
+        count=len(cards),
+        k=k,
+        columns=min(k, 6),
+        truth="" if has_truth else "hidden",
+    )
+
+
+def render_card(query, title, image, rows, missed="", first_won=""):
+    """One query and its answers.
+
+    Args:
+        query: id.
+        title, image: of the query; the image is a data URI or "".
+        rows: list of (method name, note, list of HTML of ``render_answer``).
+        missed: HTML of ``render_missed`` if the first method did not find all true matches.
+        first_won: part that won for the first method's first answer, "" if unknown.
+    """
+    answers = "".join(
+        f'<section class="row"><h3>{escape(name)}<small>{escape(note)}</small></h3>'
+        f'<ol class="strip">{"".join(tiles)}</ol></section>'
+        for name, note, tiles in rows
+    )
+    return (
+        f'<article class="card" data-missed="{int(bool(missed))}" data-won="{first_won}">'
+        f'<div class="query"><span class="tag">Query</span>{_image(image, title)}'
+        f'<p class="title">{_title(title)}</p><p class="id">{escape(query)}</p>{missed}</div>'
+        f'<div class="rows">{answers}</div></article>'
+    )
+
+
+def render_answer(rank, hit, title, image, true, won):
+    """One answer.
+
+    Args:
+        rank: from 1.
+        hit: ``hits.Hit``.
+        title, image: of the item.
+        true: whether it is a true match.
+        won: part whose similarity decided, "" if unknown.
+    """
+    state = ' <span class="match">match</span>' if true else ""
+    return (
+        f'<li class="tile{" true" if true else ""}">'
+        f'<div class="frame">{_image(image, title)}'
+        f'<span class="rank">{rank}</span>{state}</div>'
+        f'<p class="title" title="{escape(title)}">{_title(title)}</p>'
+        f'<p class="score"><b>{_score(hit.score)}</b>{_badge(won)}</p>'
+        f"{_bars(hit.similarities, won)}</li>"
+    )
+
+
+def render_missed(title, image, note):
+    """A true match that is not among the answers shown; ``note`` says where it is instead."""
+    return (
+        f'<div class="missed"><span class="tag">Missed match</span><div class="body">'
+        f'<div class="frame">{_image(image, title)}</div>'
+        f'<div><p class="title" title="{escape(title)}">{_title(title)}</p>'
+        f'<p class="id">{escape(note)}</p></div></div></div>'
+    )
+
+
+def _scores(methods):
+    names = list(methods[0][1])
+    if not names:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr><th>{escape(method)}</th>"
+        + "".join(f"<td>{scores[name]:.2f}</td>" for name in names)
+        + "</tr>"
+        for method, scores in methods
+    )
+    head = f"<thead><tr><th></th>{head}</tr></thead>"
+    return f'<table class="scores">{head}<tbody>{body}</tbody></table>'
+
+
+def _image(uri, title):
+    if not uri:
+        return '<div class="image none">no image</div>'
+    return f'<img class="image" alt="{escape(title)}" src="{uri}">'
+
+
+def _title(title):
+    return escape(title) if title.strip() else "<em>no title</em>"
+
+
+def _badge(won):
+    return f'<span class="badge of-{won}">{won}</span>' if won else ""
+
+
+def _score(value):
+    return "\u2013" if math.isnan(value) else f"{value:.3f}"
+
+
+def _bars(similarities, won):
+    """A bar for each cosine, its length the share of the way from 0 to 1."""
+    if sum(not math.isnan(value) for value in similarities) < 2:
+        return ""  # the score says it all
+    bars = []
+    for part, value in zip(PARTS, similarities):
+        if math.isnan(value):
+            bars.append(f'<div class="bar absent"><span>{part}</span><i></i><b>\u2013</b></div>')
+            continue
+        width = 100 * min(max(value, 0.0), 1.0)
+        winner = " won" if part == won else ""
+        bars.append(
+            f'<div class="bar of-{part}{winner}"><span>{part}</span>'
+            f'<i><u style="width:{width:.0f}%"></u></i><b>{value:.3f}</b></div>'
+        )
+    return f'<div class="bars">{"".join(bars)}</div>'

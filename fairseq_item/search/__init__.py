@@ -1,0 +1,1 @@
+"""From products to embeddings to answers: embedding, indexing and fused search."""

@@ -1,0 +1,214 @@
+"""``item-index``: from folders of embeddings to an index folder."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.data.tables import Table, check_ids, write_table
+from fairseq_item.errors import InputError
+from fairseq_item.progress import progress
+from fairseq_item.search import calibration, transforms
+from fairseq_item.search.embeddings import (
+    BLOCK,
+    FORMAT,
+    PARTS,
+    Embeddings,
+    part_path,
+    write_meta,
+)
+from fairseq_item.search.index import EXACT, faiss_path, import_faiss, transform_path
+from fairseq_item.search.vectors import Vectors, release
+
+logger = logging.getLogger(__name__)
+FUSIONS = ("max", "sum")
+# Global, title, image. Measured on two catalogues: titles tell most products apart, and the global
+# embedding repeats some of what the other two say.
+WEIGHTS = (0.5, 1.0, 0.5)
+# Enough for 4,096 inverted lists of faiss's 256 points a list.
+MAX_TRAIN = 1 << 20
+
+
+def build_index(
+    folders,
+    out,
+    factory=EXACT,
+    transform="whiten",
+    whiten_dim=0,
+    whiten_shrinkage=0.01,
+    calibrate="zscore",
+    fusion="sum",
+    weights=WEIGHTS,
+    dtype="float32",
+    seed=1,
+):
+    """Build an index folder.
+
+    Args:
+        folders: folders of embeddings of the same model, indexed one after the other.
+        out: folder to write.
+        factory: faiss factory string of each of the three indexes; "Flat" is exact, and is not
+            faiss's: the stored vectors are searched.
+        transform: "none", "center" or "whiten", fitted on these embeddings part by part.
+        whiten_dim, whiten_shrinkage: see ``transforms.Whiten.fit``.
+        calibrate: "none", "zscore", "tail" or "neighbour".
+        fusion, weights: what searches do unless told otherwise.
+        dtype: of the stored vectors: "float32", "float16" or "int8".
+        seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
+
+    Returns:
+        dict: the description that went into ``meta.json``.
+
+    Raises:
+        InputError: the folders do not go together, or faiss refuses the factory string.
+    """
+    weights = check_weights(weights)
+    sources = [Embeddings.load(folder) for folder in folders]
+    items = _concatenated_items(sources)
+    _check_same_model(sources)
+    out = Path(out)
+    if any(out.resolve() == source.path.resolve() for source in sources):
+        raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
+    _new_faiss(factory, sources[0].dim)  # a factory string that faiss refuses, before any work
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "meta.json").unlink(missing_ok=True)
+    present = np.zeros((len(items), len(PARTS)), bool)
+    calibrations, dims = {}, {}
+    for column, part in enumerate(progress(PARTS, "indexing", unit="part")):
+        fitted = transforms.fit_transform(
+            transform,
+            (rows for _, rows in _blocks(sources, part)),
+            sources[0].dim,
+            whiten_dim,
+            whiten_shrinkage,
+        )
+        with open(transform_path(out, part), "wb") as handle:
+            transforms.save_transform(fitted, handle)
+        vectors = _write_vectors(sources, part, fitted, part_path(out, part), dtype)
+        present[:, column] = _present(vectors)
+        rows = np.flatnonzero(present[:, column])
+        sample = calibration.sample_similarities(vectors, rows, seed)
+        calibrations[part] = calibration.KINDS[calibrate].fit(sample).to_json()
+        dims[part] = vectors.shape[1]
+        faiss_path(out, part).unlink(missing_ok=True)
+        if factory != EXACT and len(rows):
+            _write_faiss(factory, vectors, rows, faiss_path(out, part), seed)
+    np.save(out / "present.npy", present)
+    write_table(out / "items.tsv", items)
+    meta = {
+        "format": FORMAT,
+        "content": "index",
+        "count": len(items),
+        "dim": sources[0].dim,
+        "dims": dims,
+        "dtype": dtype,
+        "factory": factory,
+        "transform": transform,
+        "calibration": calibrate,
+        "calibrations": calibrations,
+        "fusion": fusion,
+        "weights": list(weights),
+        "sources": [str(source.path) for source in sources],
+        "checkpoint": sources[0].meta.get("checkpoint"),
+        "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
+        "untrained": sources[0].meta.get("untrained", False),
+    }
+    write_meta(out, meta)
+    return meta
+
+
+def check_weights(weights):
+    """Three weights as floats.
+
+    Raises:
+        InputError: one is negative or not finite, or all are 0.
+    """
+    weights = tuple(float(weight) for weight in weights)
+    if len(weights) != 3 or not all(0 <= w < float("inf") for w in weights) or not any(weights):
+        raise InputError(
+            f"--weights {' '.join(map(str, weights))}: give three numbers of 0 or more, not all 0"
+        )
+    return weights
+
+
+def check_digests(one, other, names):
+    """Refuse embeddings of two different models, where both say which model made them."""
+    digests = [meta.get("checkpoint_digest") for meta in (one, other)]
+    untrained = [meta.get("untrained", False) for meta in (one, other)]
+    if all(digests) and (digests[0] != digests[1] or untrained[0] != untrained[1]):
+        raise InputError(f"{names[0]} and {names[1]} come from different checkpoints; embed again")
+
+
+def _check_same_model(sources):
+    for source in sources[1:]:
+        names = sources[0].path, source.path
+        if source.dim != sources[0].dim:
+            raise InputError(f"{names[0]} has {sources[0].dim} dimensions, {names[1]} {source.dim}")
+        check_digests(sources[0].meta, source.meta, names)
+
+
+def _concatenated_items(sources):
+    items = Table.joined([source.items for source in sources])
+    if not len(items):
+        raise InputError(f"{sources[0].path} has no items; there is nothing to index")
+    check_ids(items, " + ".join(f"{source.path}/items.tsv" for source in sources))
+    return items
+
+
+def _blocks(sources, part):
+    """``(position in the index, rows)`` over all of a part, letting go of what was read."""
+    offset = 0
+    for source in sources:
+        for start, rows in source.blocks(part):
+            yield offset + start, rows
+            release(source.parts[part])
+        offset += len(source)
+
+
+def _write_vectors(sources, part, transform, path, dtype):
+    dim = transform(np.zeros((1, sources[0].dim), np.float32)).shape[1]
+    vectors = Vectors.create(path, dtype, (sum(map(len, sources)), dim))
+    for start, rows in _blocks(sources, part):
+        vectors.write(start, transform(rows))
+    vectors.flush()
+    return vectors
+
+
+def _present(vectors):
+    blocks = range(0, len(vectors), BLOCK)
+    return np.concatenate([np.any(vectors[start : start + BLOCK], axis=1) for start in blocks])
+
+
+def _new_faiss(factory, dim):
+    faiss = import_faiss()
+    try:
+        return faiss.IndexIDMap(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT))
+    except RuntimeError as error:
+        raise InputError(f"--factory {factory} for {dim} dimensions: {_reason(error)}") from None
+
+
+def _write_faiss(factory, vectors, rows, path, seed):
+    """Train and fill a faiss index with the rows of ``vectors`` that are not absent."""
+    faiss = import_faiss()
+    index = _new_faiss(factory, vectors.shape[1])
+    try:
+        if not index.is_trained:
+            rng = np.random.default_rng(seed)
+            chosen = rows
+            if len(rows) > MAX_TRAIN:
+                chosen = np.sort(rng.choice(rows, MAX_TRAIN, replace=False))
+            index.train(vectors[chosen])
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            index.add_with_ids(vectors[block], block)
+    except RuntimeError as error:
+        raise InputError(
+            f"--factory {factory} for {len(rows)} items of {vectors.shape[1]} dimensions: "
+            f"{_reason(error)}"
+        ) from None
+    faiss.write_index(index, str(path))
+
+
+def _reason(error):
+    """What faiss says, without where in its sources it says it."""
+    return " ".join(str(error).split("Error: ")[-1].split()) or "faiss refuses it"

@@ -1,0 +1,117 @@
+"""``item-embed``: embeddings of whole splits, written as they come, by one process or several."""
+
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, SequentialSampler, Subset
+
+from fairseq_item.data.image_store import ImageStore, read_meta
+from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.data.sharded import Concatenated, open_split, shard_names
+from fairseq_item.data.tables import Table, read_table
+from fairseq_item.data.titles import read_dictionary
+from fairseq_item.data.token_store import TokenStore
+from fairseq_item.errors import InputError
+from fairseq_item.progress import progress
+
+
+def open_products(data, splits, hub):
+    """The items of several splits and what the model reads of them, in the same order.
+
+    Returns:
+        (Table of the items, ItemDataset).
+
+    Raises:
+        InputError: a split is missing or damaged, or was not made as the model's training data.
+    """
+    names = [name for split in splits for name in shard_names(data, split)]
+    _check_fit(Path(data), names, hub)
+    items = Table.joined(
+        [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
+    )
+    dataset = ItemDataset(
+        Concatenated([open_split(data, split, "title", TokenStore) for split in splits]),
+        Concatenated([open_split(data, split, "image", ImageStore) for split in splits]),
+        hub.dictionary,
+        hub.geometry,
+    )
+    if len(items) != len(dataset):
+        raise InputError(
+            f"{data} has {len(items)} items but {len(dataset)} titles in {', '.join(splits)}; "
+            "run preprocess/binarize_titles.py again"
+        )
+    return items, dataset
+
+
+def _check_fit(data, names, hub):
+    """Refuse titles whose numbers mean other tokens to the model, and images of another scale."""
+    path = data / "title" / "dict.txt"
+    if read_dictionary(path) != hub.tokenizer.ids:
+        raise InputError(
+            f"{path} is not the model's dictionary; put the bpe.model and dict.txt of the model's "
+            f"folder into {path.parent} and run preprocess/binarize_titles.py again"
+        )
+    for prefix in (data / "image" / name for name in names if hub.model.sees_images):
+        meta = read_meta(prefix)
+        if (meta.image_size, meta.fit) != (hub.stored_image_size, hub.fit):
+            raise InputError(
+                f"{prefix}.json says {meta.image_size} pixels and --fit {meta.fit}, the model's "
+                f"training data had {hub.stored_image_size} and {hub.fit}; pack the images so"
+            )
+
+
+def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
+    """Embed products ``start`` to ``stop`` of ``dataset`` and write them as they come.
+
+    A batch is fetched and written after the next one is read and started, so that a GPU computes
+    in the meantime.
+    """
+    waiting = None
+    for inputs in batches(hub, dataset, start, stop, batch_size, workers, "embedding"):
+        begun = hub.start_embedding(**inputs)
+        if waiting is not None:
+            start = _write(writer, start, waiting)
+        waiting = begun
+    if waiting is not None:
+        _write(writer, start, waiting)
+
+
+def _write(writer, start, parts):
+    """Write rows from ``start`` on; returns where the next ones go."""
+    writer.write(start, *parts.cpu().numpy())
+    return start + parts.size(1)
+
+
+def batches(hub, dataset, start, stop, batch_size, workers, doing):
+    """Yield what the model reads of products ``start`` to ``stop``, a batch at a time.
+
+    Args:
+        hub: the model; batches are dicts of tensors on its device.
+        dataset: ``ItemDataset``.
+        start, stop, batch_size: counted in products.
+        workers: processes that read products; 0 reads them here.
+        doing: what the progress bar says.
+    """
+    loader = DataLoader(
+        Subset(dataset, range(start, stop)),
+        batch_size=batch_size,
+        sampler=SequentialSampler(range(stop - start)),
+        num_workers=workers,
+        collate_fn=dataset.collater,
+        pin_memory=hub.device.type == "cuda",
+    )
+    for batch in progress(loader, doing, total=len(loader), unit="batch"):
+        yield {k: v.to(hub.device, non_blocking=True) for k, v in batch["net_input"].items()}
+
+
+def choose_device(name, rank=0):
+    """The device that ``--device`` names; "auto" takes a GPU where there is one."""
+    if name != "auto":
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError):
+            raise InputError(f"there is no device {name!r} here; try --device auto") from None
+        return name
+    if torch.cuda.is_available():
+        return f"cuda:{rank % torch.cuda.device_count()}"
+    return "cpu"

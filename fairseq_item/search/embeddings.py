@@ -1,0 +1,231 @@
+"""A folder of embeddings: three arrays that are mapped rather than read, items and a description.
+
+``global.npy``, ``title.npy`` and ``image.npy`` hold n rows of d values, L2-normalised, float16 or
+float32; an all-zero row says that the item has no such part. ``items.tsv`` names the rows.
+``meta.json`` is written last: a folder without it is not whole.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.data.tables import Table, check_ids, read_table, unique_ids, write_table
+from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
+from fairseq_item.search.vectors import release
+
+PARTS = ("global", "title", "image")
+DTYPES = ("float32", "float16")
+FORMAT = 1
+BLOCK = 16384
+# What is written to a mapped file stays in the process' memory until it is let go.
+KEPT = 4 << 20
+
+
+def normalise(rows):
+    """Rows of any float dtype, L2-normalised in float32; all-zero rows stay zero."""
+    rows = np.asarray(rows, np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)
+
+
+def part_path(folder, part):
+    return Path(folder) / f"{part}.npy"
+
+
+def read_meta(folder, what="embeddings"):
+    """Read ``meta.json`` of a folder.
+
+    Raises:
+        InputError: the folder or the file is missing, or is not JSON of the present format.
+    """
+    path = Path(folder) / "meta.json"
+    if not path.exists():
+        raise InputError(f"{path} is missing, so {folder} holds no whole {what}; make it again")
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        version = meta["format"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is not a description of {what}; make it again") from None
+    if version != FORMAT:
+        raise InputError(f"{path} has format {version}, this program reads {FORMAT}; make it again")
+    return meta
+
+
+def write_meta(folder, meta):
+    with atomic_path(Path(folder) / "meta.json") as path:
+        path.write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class EmbeddingWriter:
+    """Writes a folder of embeddings as they come, several processes side by side.
+
+    One process makes the folder with the constructor; the others join with
+    ``EmbeddingWriter.open(path)``; each writes row ranges of its own; one calls ``finish``
+    when all have written.
+
+    Args:
+        path: the folder. What another run left there is overwritten.
+        items: a ``Table``, or a list of dicts with the same keys, ``id`` among them.
+        dim: values a row.
+        dtype: "float32" or "float16".
+        meta: what else ``meta.json`` shall say, such as ``checkpoint`` and ``checkpoint_digest``.
+
+    Raises:
+        InputError: an id is empty or occurs twice.
+    """
+
+    def __init__(self, path, items, dim, dtype="float32", meta=None):
+        if str(dtype) not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}")
+        self.path = Path(path)
+        items = Table.of(items)
+        check_ids(items, self.path / "items.tsv")
+        self._items, self._written = items, 0
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "meta.json").unlink(missing_ok=True)
+        write_table(self.path / "items.tsv", items)
+        shape = (len(items), int(dim))
+        self._parts = {
+            part: np.lib.format.open_memmap(part_path(path, part), "w+", dtype, shape)
+            for part in PARTS
+        }
+        self._meta = {
+            "format": FORMAT,
+            "count": shape[0],
+            "dim": shape[1],
+            "dtype": str(dtype),
+            **(meta or {}),
+        }
+
+    @classmethod
+    def open(cls, path):
+        """Join the writing of a folder that another process has made."""
+        self = cls.__new__(cls)
+        self.path = Path(path)
+        self._items, self._written = read_table(self.path / "items.tsv", ["id"]), 0
+        self._parts = {
+            part: np.lib.format.open_memmap(part_path(path, part), "r+") for part in PARTS
+        }
+        self._meta = None
+        return self
+
+    def write(self, start, global_, title, image):
+        """Write rows from ``start`` on.
+
+        Args:
+            start: storage position of the first row.
+            global_, title, image: arrays of shape (b, d), normalised here.
+
+        Raises:
+            InputError: a row holds NaN or infinity.
+        """
+        for part, rows in zip(PARTS, (global_, title, image)):
+            rows = np.asarray(rows, np.float32)
+            check_finite(rows, self._items, start, part_path(self.path, part))
+            self._parts[part][start : start + len(rows)] = normalise(rows)
+            self._written += rows.nbytes
+        if self._written > KEPT:
+            for array in self._parts.values():
+                release(array)
+            self._written = 0
+
+    def flush(self):
+        """Hand what this process wrote to the file system."""
+        for array in self._parts.values():
+            array.flush()
+
+    def finish(self):
+        """Declare the folder whole; for the process that made it, after all have written."""
+        if self._meta is None:
+            raise RuntimeError("only the process that made the folder can finish it")
+        self.flush()
+        write_meta(self.path, self._meta)
+
+
+def check_finite(rows, items, start, path):
+    """Refuse NaN and infinity, naming the item; ``items`` is a ``Table`` with ``id``."""
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        row = start + int(bad[0])
+        name = items[row]["id"]
+        raise InputError(
+            f"{path} row {row} (item {name!r}) is not finite; check the checkpoint, embed again"
+        )
+
+
+class Embeddings:
+    """A folder of embeddings, read-only and mapped into memory.
+
+    Attributes:
+        path: the folder.
+        parts: {"global", "title", "image"} -> array of shape (n, d).
+        items: ``Table`` of the items; ``items[i]`` is a dict.
+        ids: list of n strings.
+        meta: dict of ``meta.json``.
+    """
+
+    def __init__(self, path, parts, items, meta):
+        self.path, self.parts, self.items, self.meta = Path(path), parts, items, meta
+        self.ids = unique_ids(items, self.path / "items.tsv")
+
+    @classmethod
+    def load(cls, path):
+        """Open a folder.
+
+        Raises:
+            InputError: it is not whole, or its files do not fit one another.
+        """
+        meta = read_meta(path)
+        items = read_table(Path(path) / "items.tsv", ["id"])
+        shape = (meta.get("count"), meta.get("dim"))
+        parts = {part: open_array(part_path(path, part), shape) for part in PARTS}
+        if len(items) != shape[0]:
+            raise InputError(
+                f"{path}/items.tsv has {len(items)} rows where meta.json says {shape[0]}; "
+                "embed again"
+            )
+        return cls(path, parts, items, meta)
+
+    def __len__(self):
+        return len(self.ids)
+
+    @property
+    def dim(self):
+        return self.parts["global"].shape[1]
+
+    def rows(self, part, start=0, stop=None):
+        """Rows ``start`` to ``stop`` of a part: float32, normalised, of shape (b, d).
+
+        Raises:
+            InputError: a row holds NaN or infinity.
+        """
+        rows = np.asarray(self.parts[part][start:stop], np.float32)
+        check_finite(rows, self.items, start, part_path(self.path, part))
+        return normalise(rows)
+
+    def blocks(self, part, size=BLOCK):
+        """Yield ``(start, rows)`` over all of a part."""
+        for start in range(0, len(self), size):
+            yield start, self.rows(part, start, start + size)
+
+
+def open_array(path, shape):
+    """Map an array of the given shape and a float dtype, read-only.
+
+    Raises:
+        InputError: the file is missing, damaged, or another array.
+    """
+    try:
+        array = np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; make its folder again") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} is damaged ({error}); make its folder again") from None
+    if array.shape != tuple(shape) or array.dtype.name not in DTYPES:
+        raise InputError(
+            f"{path} is {array.dtype} of shape {array.shape} where meta.json says {tuple(shape)}; "
+            "make its folder again"
+        )
+    return array

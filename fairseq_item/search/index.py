@@ -1,0 +1,171 @@
+"""An index folder: what a search needs of the indexed items, opened without reading it all.
+
+``global.npy``, ``title.npy``, ``image.npy``   transformed embeddings, see ``vectors``
+``present.npy``                                (n, 3) bool: which parts an item has
+``{part}.faiss``                               faiss index of the items that have the part; none for
+                                               --factory Flat, where the vectors are all it takes
+``{part}.transform.npz``                       applied to queries as it was to the items
+``items.tsv``, ``meta.json``                   meta.json is written last
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.data.tables import Table, check_ids, read_table
+from fairseq_item.errors import InputError
+from fairseq_item.search import calibration
+from fairseq_item.search.embeddings import PARTS, part_path, read_meta
+from fairseq_item.search.transforms import load_transform
+from fairseq_item.search.vectors import Vectors
+
+# The factory that searches the stored vectors themselves.
+EXACT = "Flat"
+
+
+def faiss_path(folder, part):
+    return Path(folder) / f"{part}.faiss"
+
+
+def transform_path(folder, part):
+    return Path(folder) / f"{part}.transform.npz"
+
+
+@dataclass
+class ItemIndex:
+    """Everything a search needs.
+
+    Attributes:
+        vectors: part -> ``Vectors`` (n, d), transformed and L2-normalised.
+        present: (n, 3) bool, columns in the order of ``PARTS``.
+        faiss: part -> faiss index over inner products whose ids are storage positions; without
+            an entry for a part that no item has, and empty where the search is exact.
+        transforms: part -> transform.
+        calibrations: part -> calibration.
+        items: ``Table`` of the n items.
+        meta: dict; ``fusion``, ``weights``, ``factory`` and ``dim`` are read by searches.
+    """
+
+    vectors: dict
+    present: np.ndarray
+    faiss: dict
+    transforms: dict
+    calibrations: dict
+    items: Table
+    meta: dict
+
+    @classmethod
+    def load(cls, path):
+        """Open an index folder.
+
+        Raises:
+            InputError: it is not whole, or its files do not fit one another.
+        """
+        meta = read_meta(path, "index")
+        if meta.get("content") != "index":
+            raise InputError(f"{path} holds embeddings, not an index; run item-index on it")
+        items = read_table(Path(path) / "items.tsv", ["id"])
+        check_ids(items, Path(path) / "items.tsv")
+        present = _load_present(path, len(items))
+        vectors = {
+            part: Vectors.open(part_path(path, part), (len(items), meta["dims"][part]))
+            for part in PARTS
+        }
+        # Folders of exact indexes once held faiss files, too: they are left alone.
+        listed = [] if meta["factory"] == EXACT else list(enumerate(PARTS))
+        return cls(
+            vectors=vectors,
+            present=present,
+            faiss={
+                part: _load_faiss(faiss_path(path, part), int(present[:, column].sum()))
+                for column, part in listed
+                if present[:, column].any()
+            },
+            transforms={part: load_transform(transform_path(path, part)) for part in PARTS},
+            calibrations={
+                part: calibration.from_json(meta["calibrations"][part]) for part in PARTS
+            },
+            items=items,
+            meta=meta,
+        )
+
+    def __len__(self):
+        return len(self.items)
+
+    @property
+    def exact(self):
+        """Whether searches compare with every item, rather than with those that faiss lists."""
+        return self.meta["factory"] == EXACT
+
+    @cached_property
+    def ids(self):
+        """List of n strings."""
+        return self.items.column("id")
+
+    def nearest(self, part, rows, depth):
+        """What faiss takes for the nearest items within one part.
+
+        Args:
+            part: "global", "title" or "image".
+            rows: (q, d) float32, transformed.
+            depth: length of the lists.
+
+        Returns:
+            storage positions (q, depth), the nearest first, -1 where faiss found fewer; of width 0
+            where no item has the part.
+        """
+        if part not in self.faiss:
+            return np.zeros((len(rows), 0), np.int64)
+        return self.faiss[part].search(np.ascontiguousarray(rows, np.float32), depth)[1]
+
+    def set_nprobe(self, nprobe):
+        """How many lists of an inverted file are visited.
+
+        Raises:
+            InputError: the index has no inverted lists.
+        """
+        faiss = import_faiss()
+        try:
+            if self.exact:
+                raise RuntimeError
+            for index in self.faiss.values():
+                faiss.ParameterSpace().set_index_parameter(index, "nprobe", nprobe)
+        except RuntimeError:
+            raise InputError(
+                "--nprobe needs an inverted file (--factory IVF...), the index was built with "
+                f"--factory {self.meta['factory']}"
+            ) from None
+
+
+def import_faiss():
+    """faiss, without the log lines about the processor features that it tries in turn."""
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+    import faiss
+
+    return faiss
+
+
+def _load_present(path, count):
+    file = Path(path) / "present.npy"
+    try:
+        present = np.load(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{file} is damaged ({error}); run item-index again") from None
+    if present.shape != (count, len(PARTS)):
+        raise InputError(f"{file} does not fit the {count} items; run item-index again")
+    return present
+
+
+def _load_faiss(path, count):
+    faiss = import_faiss()
+    try:
+        # Maps what can be mapped, where this faiss can: a flat index is read as it is searched.
+        index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
+    except RuntimeError:
+        raise InputError(f"{path} cannot be read; run item-index again") from None
+    if index.ntotal != count:
+        raise InputError(f"{path} holds {index.ntotal} items, not {count}; run item-index again")
+    return index

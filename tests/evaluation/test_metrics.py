@@ -1,0 +1,148 @@
+import json
+
+import numpy as np
+import pytest
+
+from fairseq_item.commands import evaluate as evaluate_command
+from fairseq_item.commands.common import run
+from fairseq_item.errors import InputError
+from fairseq_item.evaluation.metrics import (
+    bootstrap_interval,
+    mean_average_precision,
+    mean_average_recall,
+    score_queries,
+)
+from fairseq_item.search.hits import Hit, read_hits, read_truth, write_hits, write_truth
+
+
+def brute_recall(answers, true, k):
+    return len([item for item in answers[:k] if item in true]) / len(true)
+
+
+def brute_precision(answers, true, k):
+    precisions = []
+    for rank in range(1, k + 1):
+        if rank <= len(answers) and answers[rank - 1] in true:
+            precisions.append(sum(a in true for a in answers[:rank]) / rank)
+    return sum(precisions) / min(k, len(true))
+
+
+def random_case(seed):
+    rng = np.random.default_rng(seed)
+    hits, truth = {}, {}
+    for query in range(30):
+        order = rng.permutation(20)[: rng.integers(1, 20)]
+        hits[str(query)] = [str(i) for i in order]
+        chosen = rng.choice(20, size=rng.integers(1, 8), replace=False)
+        truth[str(query)] = {str(i) for i in chosen}
+    del hits["7"]
+    return hits, truth
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 50])
+def test_equal_to_brute_force(k):
+    hits, truth = random_case(k)
+    recall = [brute_recall(hits.get(q, []), truth[q], k) for q in truth]
+    precision = [brute_precision(hits.get(q, []), truth[q], k) for q in truth]
+    assert mean_average_recall(hits, truth, k) == pytest.approx(np.mean(recall))
+    assert mean_average_precision(hits, truth, k) == pytest.approx(np.mean(precision))
+    scores = score_queries(hits, truth, k)
+    np.testing.assert_allclose(scores.recall, recall)
+    np.testing.assert_allclose(scores.precision, precision)
+    assert scores.unanswered == 1
+
+
+def test_by_hand():
+    hits = {"q": ["a", "x", "b", "y"], "r": ["x", "c"]}
+    truth = {"q": {"a", "b", "z"}, "r": {"c"}}
+    # q: 2 of 3 found, (1/1 + 2/3) / 3; r: 1 of 1 found, (1/2) / 1.
+    assert mean_average_recall(hits, truth, 10) == pytest.approx((2 / 3 + 1) / 2)
+    assert mean_average_precision(hits, truth, 10) == pytest.approx((5 / 9 + 1 / 2) / 2)
+    # At 1 the precision is divided by min(1, 3), the recall still by 3.
+    assert mean_average_recall(hits, truth, 1) == pytest.approx((1 / 3 + 0) / 2)
+    assert mean_average_precision(hits, truth, 1) == pytest.approx(1 / 2)
+    assert score_queries(hits, truth, 1).first.tolist() == [1, 0]
+
+
+def test_a_query_without_answers_counts_zero():
+    assert mean_average_recall({"q": ["a"]}, {"q": {"a"}, "r": {"b"}}, 10) == 0.5
+
+
+def test_hits_without_truth_are_an_error():
+    with pytest.raises(InputError, match="'r' has hits but no true match"):
+        score_queries({"q": ["a"], "r": ["b"]}, {"q": {"a"}}, 10)
+    with pytest.raises(InputError, match="k is 0"):
+        score_queries({"q": ["a"]}, {"q": {"a"}}, 0)
+
+
+def test_interval_is_seeded_and_as_wide_as_theory_says():
+    values = np.random.default_rng(0).normal(0.5, 0.2, size=400)
+    low, high = bootstrap_interval(values, 2000, seed=5)
+    assert (low, high) == bootstrap_interval(values, 2000, seed=5)
+    assert (low, high) != bootstrap_interval(values, 2000, seed=6)
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.003)
+    assert high == pytest.approx(values.mean() + half, abs=0.003)
+
+
+def test_hits_and_truth_round_trip(tmp_path):
+    hits = {"q": [Hit("a", 1.5, (0.25, float("nan"), 1.0)), Hit("b", -0.5)], "r": [Hit("a", 0.0)]}
+    write_hits(tmp_path / "h.tsv", hits)
+    read = read_hits(tmp_path / "h.tsv")
+    assert list(read) == ["q", "r"]
+    assert [h.item_id for h in read["q"]] == ["a", "b"]
+    np.testing.assert_array_equal(read["q"][0].similarities, hits["q"][0].similarities)
+    header = (tmp_path / "h.tsv").read_text().splitlines()[0]
+    assert header == "query_id\trank\titem_id\tscore\tscore_global\tscore_title\tscore_image"
+    write_truth(tmp_path / "t.tsv", {"q": ["a", "b"], "r": ["c"]})
+    assert read_truth(tmp_path / "t.tsv") == {"q": {"a", "b"}, "r": {"c"}}
+
+
+HEADER = "query_id\trank\titem_id\tscore\tscore_global\tscore_title\tscore_image"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER + "\textra\n", "unknown columns extra"),
+        (HEADER[:-12] + "\n", "lacks score_image"),
+        (HEADER + "\nq\t2\ta\t1\t\t\t\n", "row 2 has rank '2'"),
+        (HEADER + "\nq\t1\ta\t1\t\t\t\nq\t3\tb\t1\t\t\t\n", "row 3 has rank '3'"),
+        (HEADER + "\nq\t1\ta\t1\t\t\t\nq\t2\ta\t1\t\t\t\n", "row 3 answers 'a' to query 'q' again"),
+        (HEADER + "\nq\t1\ta\thigh\t\t\t\n", "row 2 has the score 'high'"),
+    ],
+)
+def test_hits_that_cannot_be_used(tmp_path, text, message):
+    (tmp_path / "h.tsv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_hits(tmp_path / "h.tsv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("query_id\titem_id\n", "no true match"),
+        ("query_id\titem_id\nq\t\n", "row 2 has an empty id"),
+        ("query_id\titem_id\tx\n", "unknown columns x"),
+    ],
+)
+def test_truth_that_cannot_be_used(tmp_path, text, message):
+    (tmp_path / "t.tsv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_truth(tmp_path / "t.tsv")
+
+
+def test_command(tmp_path, capsys):
+    hits, truth, each = tmp_path / "h.tsv", tmp_path / "t.tsv", tmp_path / "each.tsv"
+    write_hits(hits, {"q": [Hit("a", 2.0), Hit("b", 1.0)], "r": [Hit("a", 1.0), Hit("c", 0.5)]})
+    write_truth(truth, {"q": ["a"], "r": ["c"]})
+    command = ["--hits", str(hits), "--truth", str(truth), "-k", "2", "--per-query", str(each)]
+    evaluate_command.main(command)
+    result = json.loads(capsys.readouterr().out)
+    assert (result["MAR@2"], result["MAP@2"], result["hit@1"]) == (100.0, 75.0, 50.0)
+    assert result["queries"] == 2
+    assert result["MAP@2_ci95"] == [50.0, 100.0]
+    assert each.read_text().splitlines()[2] == "r\t100.0\t50.0\t0.0"
+    with pytest.raises(SystemExit) as stop:
+        run(evaluate_command.main, ["--hits", str(tmp_path / "none.tsv"), "--truth", str(truth)])
+    assert stop.value.code == 2

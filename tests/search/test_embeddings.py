@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from fairseq_item.data.tables import Table, read_table, write_table
+from fairseq_item.errors import InputError
+from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter, normalise
+
+
+def items(count):
+    return [{"id": f"p{i}", "title": f"title\t{i}", "image": f"{i}.jpg"} for i in range(count)]
+
+
+def arrays(count, dim, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(count, dim)).astype(np.float32) for _ in PARTS]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float16", 1e-3)])
+def test_round_trip(tmp_path, dtype, tolerance):
+    written = arrays(7, 5)
+    written[1][3] = 0
+    writer = EmbeddingWriter(tmp_path, items(7), 5, dtype, {"checkpoint": "c.pt"})
+    writer.write(0, *(a[:4] for a in written))
+    writer.write(4, *(a[4:] for a in written))
+    writer.finish()
+    read = Embeddings.load(tmp_path)
+    assert read.ids == [f"p{i}" for i in range(7)]
+    assert read.items[2] == {"id": "p2", "title": "title 2", "image": "2.jpg"}
+    assert read.meta["checkpoint"] == "c.pt"
+    assert read.meta["dim"] == 5
+    for part, array in zip(PARTS, written):
+        assert read.parts[part].dtype == dtype
+        assert isinstance(read.parts[part], np.memmap)
+        assert not read.parts[part].flags.writeable
+        np.testing.assert_allclose(read.parts[part], normalise(array), atol=tolerance)
+    assert not read.parts["title"][3].any()
+    stretches = list(read.blocks("image", size=3))
+    assert [start for start, _ in stretches] == [0, 3, 6]
+    np.testing.assert_array_equal(np.concatenate([r for _, r in stretches]), read.rows("image"))
+
+
+def test_two_writers_share_the_files(tmp_path):
+    written = arrays(6, 4)
+    first = EmbeddingWriter(tmp_path, items(6), 4)
+    second = EmbeddingWriter.open(tmp_path)
+    second.write(3, *(a[3:] for a in written))
+    first.write(0, *(a[:3] for a in written))
+    second.flush()
+    with pytest.raises(RuntimeError):
+        second.finish()
+    first.finish()
+    np.testing.assert_allclose(
+        Embeddings.load(tmp_path).parts["global"], normalise(written[0]), atol=1e-6
+    )
+
+
+def test_half_written_folder_is_refused(tmp_path):
+    written = arrays(3, 4)
+    EmbeddingWriter(tmp_path, items(3), 4).finish()
+    again = EmbeddingWriter(tmp_path, items(3), 4)  # starting anew makes the old one invalid
+    again.write(0, *written)
+    with pytest.raises(InputError, match=r"meta\.json is missing"):
+        Embeddings.load(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_row_that_is_not_finite_names_the_item(tmp_path, value):
+    bad = arrays(3, 4)
+    bad[2][1, 0] = value
+    writer = EmbeddingWriter(tmp_path, items(5), 4)
+    with pytest.raises(InputError, match=r"image.npy row 3 \(item 'p3'\)"):
+        writer.write(2, *bad)
+    writer.finish()
+    stored = np.load(tmp_path / "title.npy", mmap_mode="r+")
+    stored[4, 0] = value
+    stored.flush()
+    with pytest.raises(InputError, match=r"title.npy row 4 \(item 'p4'\)"):
+        Embeddings.load(tmp_path).rows("title", 2)
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path):
+    EmbeddingWriter(tmp_path, items(3), 4).finish()
+    np.save(tmp_path / "title.npy", np.zeros((2, 4), np.float32))
+    with pytest.raises(InputError, match=r"title\.npy is float32 of shape"):
+        Embeddings.load(tmp_path)
+    (tmp_path / "title.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match="damaged"):
+        Embeddings.load(tmp_path)
+    (tmp_path / "title.npy").unlink()
+    with pytest.raises(InputError, match="missing"):
+        Embeddings.load(tmp_path)
+
+
+def test_ids_must_be_unique(tmp_path):
+    with pytest.raises(InputError, match="row 3 has the id 'p0' of row 2"):
+        EmbeddingWriter(tmp_path, items(1) + items(1), 4)
+
+
+def test_tables_survive_what_sellers_write(tmp_path):
+    path = tmp_path / "t.tsv"
+    odd = ['say "hi"', "a\tb\r\nc", "\u2028wide", "non\u00a0breaking 😀", ""]
+    write_table(path, Table(["id", "title"], [[str(i), t] for i, t in enumerate(odd)]))
+    titles = read_table(path, ["id"]).column("title")
+    assert titles == ['say "hi"', "a b c", " wide", "non\u00a0breaking 😀", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"id\ttitle\n1\n", "row 2 has 1 values"),
+        (b"title\nx\n", "lacks id"),
+        (b"id\tid\n", "names a column twice"),
+        (b"id\n\xff\xfe\n", "not UTF-8"),
+    ],
+)
+def test_tables_that_cannot_be_read(tmp_path, content, message):
+    path = tmp_path / "t.tsv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_table(path, ["id"])
+    with pytest.raises(InputError, match="not there"):
+        read_table(tmp_path / "none.tsv")

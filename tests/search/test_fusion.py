@@ -1,0 +1,360 @@
+"""Fused search against a twin that scores every pair."""
+
+import numpy as np
+import pytest
+
+import fairseq_item
+from fairseq_item.commands import index as index_command
+from fairseq_item.commands import search as search_command
+from fairseq_item.commands.common import run
+from fairseq_item.errors import InputError
+from fairseq_item.search import build
+from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter
+from fairseq_item.search.fusion import DECIMALS, fused_search
+from fairseq_item.search.hits import read_hits
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.products import BFloat16, Float32
+from fairseq_item.search.search import embed_query, search
+
+DIM = 6
+PAPER = {"transform": "none", "calibrate": "none", "fusion": "max", "weights": (1, 1, 1)}
+
+
+def build_index(*args, **changes):
+    """The paper's index, but for what a test changes."""
+    return build.build_index(*args, **{**PAPER, **changes})
+
+
+def make(path, count, seed, prefix="i", absent=0.25, copies=1):
+    """A folder of random embeddings, some parts absent, some rows copies of others."""
+    rng = np.random.default_rng(seed)
+    arrays = [rng.normal(size=(count, DIM)).astype(np.float32) + 0.5 for _ in PARTS]
+    for array in arrays:
+        array[rng.random(count) < absent] = 0
+    if copies > 1:
+        for array in arrays:
+            array[:] = array[rng.integers(0, count // copies, size=count)]
+    writer = EmbeddingWriter(
+        path, [{"id": f"{prefix}{i}", "title": "t"} for i in range(count)], DIM
+    )
+    writer.write(0, *arrays)
+    writer.finish()
+    return Embeddings.load(path)
+
+
+def brute_force(index, queries, k, kind, weights, exclude=None):
+    """Ranked storage positions and scores, one pair at a time."""
+    answers = []
+    items = {part: np.asarray(index.vectors[part], np.float64) for part in PARTS}
+    for q in range(len(queries["global"])):
+        transformed = {p: index.transforms[p](queries[p][q : q + 1])[0] for p in PARTS}
+        scored = []
+        for i in range(len(index)):
+            if exclude is not None and exclude[q] == i:
+                continue
+            parts = []
+            for part, weight in zip(PARTS, weights):
+                ours, theirs = transformed[part], items[part][i]
+                if weight and ours.any() and theirs.any():
+                    cosine = np.dot(ours.astype(np.float64), theirs)
+                    parts.append(weight * float(index.calibrations[part](cosine.round(DECIMALS))))
+            if parts:
+                scored.append((-(max(parts) if kind == "max" else sum(parts)), i))
+        answers.append([(i, -negative) for negative, i in sorted(scored)[:k]])
+    return answers
+
+
+def assert_same(results, expected):
+    for q, answers in enumerate(expected):
+        found = results.rows[q][results.rows[q] >= 0].tolist()
+        assert found == [i for i, _ in answers], f"query {q}"
+        scores = results.scores[q][: len(found)]
+        np.testing.assert_allclose(scores, [score for _, score in answers], atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("embeddings")
+    return {
+        "items": make(base / "items", 100, seed=1),
+        "copies": make(base / "copies", 100, seed=2, copies=5),
+        "queries": make(base / "queries", 12, seed=3, prefix="q"),
+    }
+
+
+@pytest.mark.parametrize("calibrate", ["none", "zscore", "tail", "neighbour"])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+@pytest.mark.parametrize("items", ["items", "copies"])
+def test_equal_to_brute_force(tmp_path, folders, calibrate, kind, items):
+    build_index(
+        [folders[items].path], tmp_path / "x", transform="center", calibrate=calibrate, fusion=kind
+    )
+    index = ItemIndex.load(tmp_path / "x")
+    for weights in [(1, 1, 1), (0.5, 2, 0), (0, 0, 1)]:
+        for k in (1, 7):
+            found = fused_search(index, folders["queries"].parts, k, weights=weights, block=5)
+            assert_same(found, brute_force(index, folders["queries"].parts, k, kind, weights))
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_many_stretches_of_the_index(tmp_path, folders, kind, monkeypatch):
+    monkeypatch.setattr("fairseq_item.search.exhaustive.ROWS_A_TIME", 16)
+    monkeypatch.setattr("fairseq_item.search.fusion.PAIRS_A_TIME", 10)
+    build_index([folders["copies"].path], tmp_path / "x", transform="whiten", calibrate="zscore")
+    index = ItemIndex.load(tmp_path / "x")
+    queries = folders["queries"].parts
+    for k in (4, 40):
+        found = fused_search(index, queries, k, fusion=kind, block=5)
+        assert_same(found, brute_force(index, queries, k, kind, (1, 1, 1)))
+
+
+@pytest.mark.parametrize(("products", "most"), [(Float32, 1 << 20), (BFloat16, 8)])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_many_equal_items(tmp_path, kind, products, most, monkeypatch):
+    """More of them than answers, in many stretches: whether or not there is room to hold them."""
+    monkeypatch.setattr("fairseq_item.search.exhaustive.ROWS_A_TIME", 16)
+    monkeypatch.setattr("fairseq_item.search.exhaustive.MOST_PAIRS", most)
+    monkeypatch.setattr("fairseq_item.search.products.choose", lambda *work: products)
+    items = make(tmp_path / "e", 90, seed=5, copies=30)
+    build_index([items.path], tmp_path / "x", calibrate="tail")
+    index = ItemIndex.load(tmp_path / "x")
+    titles = items.rows("title")
+    copies = [int((titles @ row > 0.999).sum()) for row in titles if row.any()]
+    # As many answers as there are copies of the query itself, which is not to be answered, too.
+    for weights, k in [((1, 1, 1), 9), ((0, 1, 0), 1), ((0, 1, 0), copies[9])]:
+        for exclude in (np.full(15, -1), np.arange(15)):
+            queries = {part: rows[:15] for part, rows in items.parts.items()}
+            found = fused_search(index, queries, k, kind, weights, exclude=exclude)
+            assert_same(found, brute_force(index, queries, k, kind, weights, exclude))
+
+
+@pytest.mark.parametrize("calibrate", ["none", "zscore", "tail"])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_rough_products_give_the_same_answers(tmp_path, kind, calibrate, monkeypatch):
+    """In a narrow cone, where bfloat16 cannot tell one cosine from the next."""
+    rng = np.random.default_rng(4)
+    rows = [rng.normal(size=(300, DIM)) * 0.05 + 1 for _ in PARTS]
+    rows[2][rng.random(300) < 0.3] = 0
+    writer = EmbeddingWriter(tmp_path / "e", [{"id": f"i{i}"} for i in range(300)], DIM)
+    writer.write(0, *rows)
+    writer.finish()
+    build_index([tmp_path / "e"], tmp_path / "x", calibrate=calibrate, fusion=kind)
+    index, items = ItemIndex.load(tmp_path / "x"), Embeddings.load(tmp_path / "e")
+    queries = {part: items.rows(part, 0, 15) for part in PARTS}
+    monkeypatch.setattr("fairseq_item.search.exhaustive.ROWS_A_TIME", 32)
+    expected = brute_force(index, queries, 2, kind, (1, 1, 1))
+    for products in (Float32, BFloat16):
+        monkeypatch.setattr("fairseq_item.search.products.choose", lambda *work, p=products: p)
+        assert_same(fused_search(index, queries, 2), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_exact_with_respect_to_what_is_stored(tmp_path, folders, dtype, kind):
+    build_index([folders["items"].path], tmp_path / "x", dtype=dtype, fusion=kind)
+    index = ItemIndex.load(tmp_path / "x")
+    queries = folders["queries"].parts
+    assert_same(fused_search(index, queries, 7), brute_force(index, queries, 7, kind, (1, 1, 1)))
+
+
+def test_exact_index_holds_its_vectors_once(tmp_path, folders):
+    build_index([folders["items"].path], tmp_path / "x", factory="IVF4,Flat")
+    assert len(list((tmp_path / "x").glob("*.faiss"))) == 3
+    build_index([folders["items"].path], tmp_path / "x")  # over an index of another kind
+    names = {path.name for path in (tmp_path / "x").iterdir()}
+    parts = {f"{part}.{end}" for part in PARTS for end in ("npy", "transform.npz")}
+    assert names == parts | {"items.tsv", "meta.json", "present.npy"}
+    # Folders written when exact search took faiss lists hold these, too: they do no harm.
+    (tmp_path / "x" / "title.faiss").write_bytes(b"as it was")
+    assert len(ItemIndex.load(tmp_path / "x")) == 100
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_all_items_alike_are_ranked_by_storage_order(tmp_path, kind):
+    rows = np.ones((60, DIM), np.float32)
+    writer = EmbeddingWriter(tmp_path / "e", [{"id": f"i{i}"} for i in range(60)], DIM)
+    writer.write(0, rows, rows, rows)
+    writer.finish()
+    build_index([tmp_path / "e"], tmp_path / "x", transform="center", calibrate="tail")
+    index = ItemIndex.load(tmp_path / "x")
+    found = fused_search(index, dict.fromkeys(PARTS, rows[:2]), 5, fusion=kind)
+    assert found.rows.tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
+def test_k_beyond_the_index(tmp_path, folders):
+    build_index([folders["items"].path], tmp_path / "x")
+    index = ItemIndex.load(tmp_path / "x")
+    queries = folders["queries"].parts
+    found = fused_search(index, queries, 1000)
+    assert found.rows.shape == (12, 100)
+    assert_same(found, brute_force(index, queries, 1000, "max", (1, 1, 1)))
+
+
+def test_nothing_in_common_is_no_answer(tmp_path):
+    items = np.eye(DIM, dtype=np.float32)[:3]
+    none = np.zeros_like(items)
+    writer = EmbeddingWriter(tmp_path / "e", [{"id": f"i{i}"} for i in range(3)], DIM)
+    writer.write(0, none, items, none)
+    writer.finish()
+    build_index([tmp_path / "e"], tmp_path / "x", calibrate="neighbour")
+    index = ItemIndex.load(tmp_path / "x")
+    for kind in ("max", "sum"):
+        image_only = {"global": none, "title": none, "image": items}
+        assert (fused_search(index, image_only, 2, fusion=kind).rows == -1).all()
+        title_only = {"global": items, "title": items, "image": none}
+        found = fused_search(index, title_only, 2, fusion=kind)
+        assert found.rows[:, 0].tolist() == [0, 1, 2]
+        assert np.isnan(found.similarities[:, :, [0, 2]]).all()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
+    build_index([folders["items"].path], tmp_path / "x", weights=(1, 2, 3))
+    index = ItemIndex.load(tmp_path / "x")
+    found = fused_search(index, folders["queries"].parts, 5, part=part)
+    column = PARTS.index(part)
+    cosines = folders["queries"].rows(part) @ folders["items"].rows(part).T
+    for q in range(12):
+        here = found.rows[q] >= 0
+        np.testing.assert_array_equal(found.scores[q][here], found.similarities[q][here][:, column])
+        present = folders["items"].parts[part].any(axis=1)
+        best = np.sort(cosines[q][present])[::-1][:5]
+        if here.any():
+            np.testing.assert_allclose(found.scores[q], best, atol=1e-5)
+
+
+def test_exclude_self(tmp_path, folders):
+    items = folders["copies"]
+    build_index([items.path], tmp_path / "x")
+    index = ItemIndex.load(tmp_path / "x")
+    for kind in ("max", "sum"):
+        hits = search(index, items.parts, items.ids, 4, exclude_self=True, fusion=kind)
+        expected = brute_force(index, items.parts, 4, kind, (1, 1, 1), exclude=range(len(items)))
+        for query, answers in zip(items.ids, expected):
+            assert [hit.item_id for hit in hits[query]] == [items.ids[i] for i, _ in answers]
+        assert all(hit.item_id != name for name in items.ids for hit in hits[name])
+
+
+def test_several_folders_are_one_index(tmp_path, folders):
+    more = make(tmp_path / "more", 20, seed=9, prefix="m")
+    build_index([folders["items"].path, more.path], tmp_path / "x", transform="center")
+    index = ItemIndex.load(tmp_path / "x")
+    assert index.ids == folders["items"].ids + more.ids
+    np.testing.assert_allclose(
+        index.vectors["image"][100:], index.transforms["image"](more.rows("image")), atol=1e-6
+    )
+    with pytest.raises(InputError, match="has the id 'i0' of row 2"):
+        build_index([folders["items"].path, folders["copies"].path], tmp_path / "y")
+
+
+def test_approximate_factories_give_well_scored_answers(tmp_path, folders):
+    build_index([folders["items"].path], tmp_path / "ivf", factory="IVF4,Flat", dtype="float16")
+    build_index([folders["items"].path], tmp_path / "flat", dtype="float16")
+    ivf, flat = ItemIndex.load(tmp_path / "ivf"), ItemIndex.load(tmp_path / "flat")
+    queries = folders["queries"].parts
+    for kind in ("max", "sum"):
+        ivf.set_nprobe(4)  # all lists: no longer an approximation
+        exact = fused_search(flat, queries, 5, fusion=kind)
+        found = fused_search(ivf, queries, 5, fusion=kind)
+        np.testing.assert_array_equal(found.rows, exact.rows)
+        np.testing.assert_allclose(found.scores, exact.scores)
+    with pytest.raises(InputError, match="--nprobe needs an inverted file"):
+        flat.set_nprobe(4)
+
+
+def test_commands(tmp_path, folders, capsys):
+    items, queries = str(folders["items"].path), str(folders["queries"].path)
+    out, hits = str(tmp_path / "x"), tmp_path / "hits.tsv"
+    index_command.main([items, "--out", out])
+    search_command.main([out, "--queries", queries, "-k", "3", "--out", str(hits)])
+    assert "100 items indexed" in capsys.readouterr().out
+    read = read_hits(hits)
+    index = ItemIndex.load(out)
+    assert (index.meta["fusion"], index.meta["weights"]) == ("sum", [0.5, 1.0, 0.5])
+    assert {part: c.kind for part, c in index.calibrations.items()} == dict.fromkeys(
+        PARTS, "zscore"
+    )
+    assert {t.kind for t in index.transforms.values()} == {"whiten"}
+    expected = brute_force(index, folders["queries"].parts, 3, "sum", (0.5, 1, 0.5))
+    for query, answers in zip(folders["queries"].ids, expected):
+        assert [hit.item_id for hit in read.get(query, [])] == [f"i{i}" for i, _ in answers]
+    search_command.main([out, "--queries", queries, "-k", "3"])
+    assert capsys.readouterr().out.count("\n") == 1 + sum(map(len, read.values()))
+
+
+def refused(main, argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(main, argv)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.splitlines()
+    return [line for line in error if "error:" in line][-1]
+
+
+def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
+    items, queries = str(folders["items"].path), str(folders["queries"].path)
+    out = str(tmp_path / "x")
+    build = index_command.main
+    assert "meta.json is missing" in refused(build, [str(tmp_path), "--out", out], capsys)
+    assert "--factory Nope" in refused(build, [items, "--out", out, "--factory", "Nope"], capsys)
+    fine = [items, "--out", out, "--factory", "IVF5000,Flat"]
+    assert "--factory IVF5000" in refused(build, fine, capsys)
+    weights = [items, "--out", out, "--weights", "0", "0", "0"]
+    assert "--weights" in refused(build, weights, capsys)
+    assert "holds the embeddings" in refused(build, [items, "--out", items], capsys)
+    find = search_command.main
+    assert "holds no whole index" in refused(find, [out, "--queries", queries], capsys)
+    assert "not an index" in refused(find, [items, "--queries", queries], capsys)
+    build([items, "--out", out])
+    assert "--queries, or --title" in refused(find, [out], capsys)
+    assert "checkpoint" in refused(find, [out, "--title", "shoe"], capsys)
+    assert "-k is 0" in refused(find, [out, "--queries", queries, "-k", "0"], capsys)
+
+
+def test_direct_query(tmp_path, folders, capsys, monkeypatch):
+    build_index([folders["items"].path], tmp_path / "x")
+    position = int(np.flatnonzero(folders["items"].parts["title"].any(axis=1))[3])
+    asked = {}
+
+    def embed(checkpoint, title, image, digest):
+        asked.update(title=title, image=image)
+        none = np.zeros((1, DIM), np.float32)
+        row = folders["items"].rows("title", position, position + 1)
+        return {"global": none, "title": row, "image": none}
+
+    monkeypatch.setattr(search_command, "embed_query", embed)
+    model = tmp_path / "model.pt"
+    model.write_bytes(b"")
+    search_command.main(
+        [str(tmp_path / "x"), "--checkpoint", str(model), "--title", "red shoe", "-k", "2"]
+    )
+    assert asked == {"title": "red shoe", "image": None}
+    first = capsys.readouterr().out.splitlines()[1].split()
+    assert first[:6] == ["1", "1.0000", "-", "1.00000", "-", f"i{position}"]
+
+
+class FakeModel:
+    """Stands for ``fairseq_item.ItemModel``: remembers what it was given."""
+
+    digest = "abc"
+    asked = ()
+
+    @classmethod
+    def from_pretrained(cls, checkpoint):
+        return cls()
+
+    def encode(self, titles, images):
+        FakeModel.asked = (titles, images)
+        return np.ones((1, 4)), np.zeros((1, 4)), np.full((1, 4), 2.0)
+
+
+def test_embedding_a_query(tmp_path, monkeypatch):
+    monkeypatch.setitem(vars(fairseq_item), "ItemModel", FakeModel)
+    image = tmp_path / "shoe.jpg"
+    image.write_bytes(b"")
+    parts = embed_query("model", image=str(image), digest="abc")
+    assert FakeModel.asked == ([None], [str(image)])
+    assert [parts[part].tolist() for part in PARTS] == [[[1] * 4], [[0] * 4], [[2] * 4]]
+    with pytest.raises(InputError, match="not the checkpoint"):
+        embed_query("model", title="shoe", digest="xyz")
+    with pytest.raises(InputError, match=r"none\.jpg is not there"):
+        embed_query("model", image=str(tmp_path / "none.jpg"))
