@@ -4,6 +4,19 @@ import sys
 
 from tqdm import tqdm
 
+_quiet = False
+
+
+def be_quiet():
+    """Show no progress from now on."""
+    global _quiet
+    _quiet = True
+
+
+def quiet():
+    """Whether :func:`be_quiet` was called."""
+    return _quiet
+
 
 def progress(iterable, desc, total=None, unit="it"):
     """Iterate with a progress bar on a terminal, and with a plain line now and then in a log.
@@ -20,6 +33,7 @@ def progress(iterable, desc, total=None, unit="it"):
         desc=desc,
         total=total,
         unit=f" {unit}",
+        disable=_quiet,
         file=sys.stderr if terminal else _PlainLines(),
         # In a log, work of a few seconds is not worth a line.
         delay=0 if terminal else 5.0,

@@ -8,10 +8,10 @@ import types
 
 import torch
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 
-PARTS = {
+EMBEDDINGS = {
     "token embedding (tied with the output)": ["embedding.token"],
     "title positions, modality, LayerNorm": [
         "embedding.title_position",
@@ -30,7 +30,7 @@ PARTS = {
 
 
 def main(argv=None):
-    parser = arguments(__doc__.splitlines()[0])
+    parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("arch", nargs="?", default="item_base", help="registered architecture")
     parser.add_argument("--vocabulary", type=int, default=50_000, help="entries, all included")
     args = parser.parse_args(argv)
@@ -45,9 +45,9 @@ def main(argv=None):
     ARCH_CONFIG_REGISTRY[args.arch](sizes)
     with torch.device("meta"):
         model = ItemModel(ItemModelConfig(**vars(sizes)), args.vocabulary, 1, 0, 2)
-    counts = dict.fromkeys(PARTS, 0)
+    counts = dict.fromkeys(EMBEDDINGS, 0)
     for name, parameter in model.named_parameters():
-        part = next(p for p, starts in PARTS.items() if any(map(name.startswith, starts)))
+        part = next(p for p, starts in EMBEDDINGS.items() if any(map(name.startswith, starts)))
         counts[part] += parameter.numel()
     lines = [f"| part of {args.arch} | parameters |", "|---|---:|"]
     lines += [f"| {part} | {count:,} |" for part, count in counts.items()]

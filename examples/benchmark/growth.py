@@ -139,12 +139,12 @@ class Growth:
 
     def queries(self, embeddings):
         """The first embeddings, as the queries of all sizes."""
-        from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter
+        from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 
         items = Embeddings.load(embeddings)
         named = [{"id": name} for name in items.ids[:QUERIES]]
         writer = EmbeddingWriter(self.work / "queries", named, items.dim)
-        writer.write(0, *(items.rows(part, 0, QUERIES) for part in PARTS))
+        writer.write(0, *(items.rows(part, 0, QUERIES) for part in EMBEDDINGS))
         writer.finish()
 
 

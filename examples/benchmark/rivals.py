@@ -18,7 +18,7 @@ import fairseq_item
 
 fairseq_item.register()
 
-from fairseq_item.commands.common import arguments  # noqa: E402
+from fairseq_item.commands.common import Parser  # noqa: E402
 from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
@@ -34,7 +34,7 @@ TITLE_MEAN, TITLE_DEVIATION, TITLE_LEAST, TITLE_MOST = 12.0, 3.4, 3, 36
 
 def parser(description, out):
     """The options of what compares models; ``out``: what ``--out`` is a folder for."""
-    p = arguments(description)
+    p = Parser(description)
     p.add_argument("--out", required=True, help=f"folder for {out}")
     p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
     p.add_argument("--device", default="auto", help="auto, cpu or cuda")

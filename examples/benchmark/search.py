@@ -22,7 +22,7 @@ from vectors import folder_size, write_embeddings
 
 from fairseq_item.search import products
 from fairseq_item.search.build import build_index
-from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.fusion import fused_search
 from fairseq_item.search.index import ItemIndex, import_faiss
 
@@ -36,14 +36,14 @@ class Plain:
 
     def __init__(self, index, fusion):
         self.index, self.fusion = index, fusion
-        self.items = {part: np.asarray(index.vectors[part][:]) for part in PARTS}
+        self.items = {part: np.asarray(index.vectors[part][:]) for part in EMBEDDINGS}
 
     def __call__(self, queries):
         answers = []
         for q in range(len(queries["global"])):
             scores = [
                 WEIGHTS[self.fusion][p] * (self.items[part] @ queries[part][q])
-                for p, part in enumerate(PARTS)
+                for p, part in enumerate(EMBEDDINGS)
             ]
             fused = np.max(scores, axis=0) if self.fusion == "max" else np.sum(scores, axis=0)
             best = np.argpartition(-fused, K)[:K]
@@ -55,12 +55,12 @@ class Concatenated:
     """One faiss index of the three parts side by side: right for the sum."""
 
     def __init__(self, index):
-        rows = np.concatenate([np.asarray(index.vectors[part][:]) for part in PARTS], axis=1)
+        rows = np.concatenate([np.asarray(index.vectors[part][:]) for part in EMBEDDINGS], axis=1)
         self.faiss = import_faiss().IndexFlatIP(rows.shape[1])
         self.faiss.add(rows)
 
     def __call__(self, queries):
-        weighted = [w * queries[part] for w, part in zip(WEIGHTS["sum"], PARTS)]
+        weighted = [w * queries[part] for w, part in zip(WEIGHTS["sum"], EMBEDDINGS)]
         return self.faiss.search(np.concatenate(weighted, axis=1), K)[1]
 
 
@@ -79,7 +79,7 @@ class Stage:
         write_embeddings(work / "items", count, count // 3, dim, 1, "i")
         write_embeddings(work / "queries", args.queries, count // 3, dim, 2, "q")
         loaded = Embeddings.load(work / "queries")
-        self.queries = {part: loaded.rows(part) for part in PARTS}
+        self.queries = {part: loaded.rows(part) for part in EMBEDDINGS}
         self.indexes = {}
         for name, options in self.options().items():
             if name in args.kinds:

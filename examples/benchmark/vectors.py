@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.search.embeddings import PARTS, EmbeddingWriter
+from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
 
 BLOCK = 8192
 KINDS = 200
@@ -32,16 +32,16 @@ def write_embeddings(folder, count, products, dim, seed, prefix):
     drawn = rng.integers(products, size=count)
     items = [{"id": f"{prefix}{i}", "title": f"product {drawn[i]}"} for i in range(count)]
     writer = EmbeddingWriter(folder, items, dim, "float16")
-    kinds = np.random.default_rng(0).normal(size=(len(PARTS), KINDS, dim)).astype(np.float32)
+    kinds = np.random.default_rng(0).normal(size=(len(EMBEDDINGS), KINDS, dim)).astype(np.float32)
     for start in range(0, count, BLOCK):
         which = drawn[start : start + BLOCK]
-        writer.write(start, *(_rows(which, kinds[p], p, rng) for p in range(len(PARTS))))
+        writer.write(start, *(_rows(which, kinds[p], p, rng) for p in range(len(EMBEDDINGS))))
     writer.finish()
     return drawn
 
 
 def _rows(which, kinds, column, rng):
-    part, dim = PARTS[column], kinds.shape[1]
+    part, dim = EMBEDDINGS[column], kinds.shape[1]
     rows = np.empty((len(which), dim), np.float32)
     # A product's own direction comes from its number: nothing is kept of a million of them.
     for number in np.unique(which):

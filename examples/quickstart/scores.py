@@ -7,22 +7,22 @@ import json
 import sys
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
 from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
 from fairseq_item.search.hits import read_hits, read_truth
 
-PARTS = ("fused", "global", "title", "image")
+EMBEDDINGS = ("fused", "global", "title", "image")
 ROWS = [
-    *((f"ITEm, {part}", f"trained-{part}") for part in PARTS),
-    *((f"untrained, {part}", f"untrained-{part}") for part in PARTS),
+    *((f"ITEm, {part}", f"trained-{part}") for part in EMBEDDINGS),
+    *((f"untrained, {part}", f"untrained-{part}") for part in EMBEDDINGS),
     ("TF-IDF on titles", "tfidf"),
 ]
 
 
 def main(argv=None):
-    parser = arguments(__doc__.splitlines()[0])
+    parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("folder", help="what run.sh wrote")
     folder = Path(parser.parse_args(argv).folder)
     truth = read_truth(folder / "queries" / "truth.tsv")

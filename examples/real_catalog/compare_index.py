@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from fairseq_item.commands import search as search_command
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import summarise
 from fairseq_item.search import build as index
@@ -27,11 +27,11 @@ OPTIONS = [
     ("whiten", "zscore", "sum", EQUAL),
     ("whiten", "zscore", "sum", index.WEIGHTS),
 ]
-PARTS = ("fused", "global", "title", "image")
+EMBEDDINGS = ("fused", "global", "title", "image")
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("folder", help="what examples/quickstart/run.sh wrote")
     folder = Path(parser.parse_args(argv).folder)
     truth = read_truth(folder / "queries" / "truth.tsv")
@@ -43,7 +43,7 @@ def main(argv=None):
     ]
     for model in ("trained", "untrained"):
         for options in OPTIONS:
-            found = [score(folder, model, options, part, truth) for part in PARTS]
+            found = [score(folder, model, options, part, truth) for part in EMBEDDINGS]
             values = [found[0]["MAR@10"], *(row["MAP@10"] for row in found)]
             weights = " ".join(f"{weight:g}" for weight in options[-1])
             cells = [model, *options[:-1], weights, *(f"{value:.2f}" for value in values)]

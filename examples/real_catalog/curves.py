@@ -11,7 +11,7 @@ from pathlib import Path
 from fairseq_item.commands import embed as embed_command
 from fairseq_item.commands import index as index_command
 from fairseq_item.commands import search as search_command
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import summarise
@@ -19,11 +19,11 @@ from fairseq_item.files import atomic_path
 from fairseq_item.search.hits import read_hits, read_truth
 
 LOSSES = ("itm", "mlm", "gmlm", "mim", "gmim", "view")
-PARTS = ("fused", "global", "title", "image")
+EMBEDDINGS = ("fused", "global", "title", "image")
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("folder", help="what run.sh wrote")
     parser.add_argument("--index-args", default="", help="further options of item-index")
     args = parser.parse_args(argv)
@@ -57,7 +57,7 @@ def score(folder, name, updates, checkpoint, index_args, embed_args):
         embed_command.main([*map(str, command), "--out", str(work / out), *embed_args])
     index_command.main([str(work / "index"), "--out", str(work / "faiss"), *index_args.split()])
     truth, row = read_truth(folder / "queries" / "truth.tsv"), {"updates": updates}
-    for part in PARTS:
+    for part in EMBEDDINGS:
         hits = work / f"{part}.tsv"
         queries = ["--queries", str(work / "query"), "--part", part, "-k", "10"]
         search_command.main([str(work / "faiss"), *queries, "--out", str(hits)])
@@ -92,7 +92,7 @@ def plot(rows, training, path):
             left.plot(x, [value / y[0] for value in y], label=name)
     left.set(xlabel="updates", ylabel="loss / its first logged value", ylim=(0, 1.1))
     left.legend()
-    for part in PARTS:
+    for part in EMBEDDINGS:
         x, y = [row["updates"] for row in rows], [row[part] for row in rows]
         right.plot(x, y, label=part, linewidth=2.5 if part == "fused" else 1.2, marker="o")
     right.set(xlabel="updates (0: untrained)", ylabel="MAP@10, percent", ylim=(0, None))

@@ -6,12 +6,12 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from fairseq_item.commands import predict as predict_command
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.files import atomic_path
 
 
 def main(argv=None):
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("out", metavar="OUT", help="what reproduce.py writes to")
     p.add_argument("folder", metavar="FOLDER", help="of the run")
     p.add_argument("--checkpoint", required=True, metavar="C", help="of the classifier")

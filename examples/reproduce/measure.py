@@ -16,13 +16,13 @@ from prepare import QUERY_SETS
 
 from fairseq_item.commands import baseline as baseline_command
 from fairseq_item.commands import embed as embed_command
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.draw import draw
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
 from fairseq_item.search.build import build_index
-from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.hits import read_hits, read_truth, write_hits
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import search
@@ -34,7 +34,7 @@ DEVELOPMENT = 2 / 5
 
 
 def main(argv=None):
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("out", metavar="OUT", help="what reproduce.py writes to")
     p.add_argument("folder", metavar="FOLDER", help="of the run; OUT/floors measures the floors")
     p.add_argument("--checkpoint", metavar="C", help="none: what needs no training is measured")
@@ -107,11 +107,11 @@ def of_checkpoint(out, folder, checkpoint, truths, indexes, part, flags=(), quer
         shown = name in (next(iter(indexes)), next(reversed(indexes)))
         for query_set, embeddings in queries.items():
             truth = truths[query_set]
-            parts = {p: embeddings.rows(p) for p in PARTS}
+            parts = {p: embeddings.rows(p) for p in EMBEDDINGS}
             found = scores[query_set][name] = {}
             ranked = {"fused": {}} if part == "fused" else {"fused": {"part": part}}
             if shown and part == "fused":
-                ranked.update({p: {"part": p} for p in PARTS if np.any(parts[p])})
+                ranked.update({p: {"part": p} for p in EMBEDDINGS if np.any(parts[p])})
             for label, how in ranked.items():
                 hits = search(index, parts, embeddings.ids, K, **how)
                 found[label] = halves(hits, truth)

@@ -20,12 +20,12 @@ from plan import HERE, plan, read_settings, size_of
 from prepare import prepare
 from steps import Steps, in_parallel
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 
 
 def build_parser():
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("--size", default="small", help="size of the settings: smoke, small or paper")
     p.add_argument("--settings", default=str(HERE / "settings.yaml"), help="YAML file")
     p.add_argument("--catalog", help="catalogue file; without it the demo catalogue is drawn")

@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.reports.balance import logger, report
@@ -27,7 +27,7 @@ from fairseq_item.search.search import open_queries
 
 
 def parser():
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
     p.add_argument("--queries", required=True, metavar="DIR", help="embeddings of the queries")
     p.add_argument("--truth", required=True, metavar="TSV", help="query_id, item_id")

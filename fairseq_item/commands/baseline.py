@@ -7,7 +7,7 @@ data-bins; ``pixels`` reads the images that lie beside them, in ``image/{split}.
 
 import sys
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.baselines import (
     baseline,
@@ -16,7 +16,7 @@ from fairseq_item.search.hits import write_hits
 
 
 def main(argv=None):
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("method", choices=("tfidf", "pixels"), help="what is compared")
     p.add_argument(
         "--queries", required=True, nargs="+", metavar="TSV", help="items of the queries"

@@ -16,7 +16,7 @@ A category that training does not have, or none, is <unk>; how many there are is
 
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.preprocess.binarize import (
@@ -29,7 +29,7 @@ from fairseq_item.preprocess.binarize import (
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/")
     parser.add_argument(
         "--splits", nargs="+", metavar="SPLIT", help="train, valid, ...; all of items/ if not given"

@@ -9,7 +9,7 @@ Give the training split only: tokens must not be learnt from what is evaluated o
 import time
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.catalog import add_column_arguments
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
@@ -17,7 +17,7 @@ from fairseq_item.preprocess.bpe import NORMALIZATION, dictionary_text, learn, l
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("catalogs", nargs="+", metavar="TRAIN", help="catalogue to learn from")
     parser.add_argument("--out", required=True, metavar="DIR", help="usually DATA_BIN/title")
     parser.add_argument(

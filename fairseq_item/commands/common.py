@@ -1,26 +1,132 @@
-"""What all commands share: help with defaults, and one-line errors."""
+"""What all commands share: parsers, argument types, flags of one meaning, output."""
 
 import argparse
 import logging
+import math
+import os
 import sys
 
+import fairseq_item
+from fairseq_item import progress
 from fairseq_item.errors import InputError
 
 
-def arguments(description):
-    """An argument parser whose ``--help`` shows every default and keeps paragraphs apart."""
-    return argparse.ArgumentParser(description=description, formatter_class=_Help)
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are :class:`InputError`, so that they take one line as all others do.
+
+    ``--help`` shows every default and keeps paragraphs apart. Every command has ``--version`` and
+    ``--quiet``.
+
+    Args:
+        description: what the command does; usually its module's docstring.
+    """
+
+    def __init__(self, description):
+        super().__init__(description=description, formatter_class=_Help)
+        version = f"fairseq-item {fairseq_item.__version__}"
+        self.add_argument("--version", action="version", version=version)
+        self.add_argument(
+            "--quiet", action=_Quiet, nargs=0, help="print errors and results only, no progress"
+        )
+
+    def error(self, message):
+        raise InputError(message)
+
+
+class _Quiet(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        progress.be_quiet()
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action):
-        return action.help if action.default is None else super()._get_help_string(action)
+        return action.help if not action.default else super()._get_help_string(action)
 
     def _fill_text(self, text, width, indent):
         fill = super()._fill_text
         paragraphs = text.strip().split("\n\n")
         # Indented paragraphs are commands to copy: their lines stay as they are.
         return "\n\n".join(p if p[:1] == " " else fill(p, width, indent) for p in paragraphs)
+
+
+# Types of arguments.
+
+
+def positive(text):
+    """An integer of 1 or more."""
+    return _number(text, int, 1, math.inf, "a whole number of 1 or more")
+
+
+def not_negative(text):
+    """An integer of 0 or more."""
+    return _number(text, int, 0, math.inf, "a whole number of 0 or more")
+
+
+def fraction(text):
+    """A number within 0 and 1."""
+    return _number(text, float, 0, 1, "a number within 0 and 1")
+
+
+def amount(text):
+    """A finite number of 0 or more."""
+    return _number(text, float, 0, sys.float_info.max, "a number of 0 or more")
+
+
+def _number(text, kind, least, most, what):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:  # false for NaN, too
+        raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+    return value
+
+
+def splits(text):
+    """Names of splits, with commas between them: a list of str."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"'{text}' names no split; give one such as test")
+    return names
+
+
+# Flags that several commands have.
+
+
+def add_answers(parser, default=10, help="answers a query"):
+    """Add ``-k``."""
+    parser.add_argument("-k", type=positive, default=default, help=help)
+
+
+def add_seed(parser, help="of everything drawn at random"):
+    """Add ``--seed``."""
+    parser.add_argument("--seed", type=not_negative, default=1, help=help)
+
+
+def add_workers(parser, default=None, help="processes that work side by side"):
+    """Add ``--num-workers``; ``default`` None takes one a core. ``--workers`` was its old name."""
+    least = positive if default is None else not_negative
+    default = os.cpu_count() if default is None else default
+    parser.add_argument("--num-workers", "--workers", type=least, default=default, help=help)
+
+
+def add_computing(parser):
+    """Add ``--batch-size``, ``--num-workers`` and ``--device``, for commands that run a model."""
+    parser.add_argument(
+        "--batch-size", type=positive, default=128, help="products computed at once"
+    )
+    add_workers(parser, 0, "processes that read products; 0 reads them between the batches")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+# Output.
+
+
+def say(text):
+    """Print a line that tells what a command did; nothing under ``--quiet``."""
+    if not progress.quiet():
+        sys.stdout.write(f"{text}\n")
 
 
 def run(main, argv=None):

@@ -2,14 +2,14 @@
 
 import os
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.demo.catalog import contact_sheet, write_catalog
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 
 
 def build_parser():
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--out", metavar="DIR", help="folder for products.tsv and the images")
     parser.add_argument("--products", type=int, default=1500, help="number of products")
     parser.add_argument(

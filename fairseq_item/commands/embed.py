@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.search.embed import (
     choose_device,
@@ -18,7 +18,7 @@ from fairseq_item.search.embeddings import EmbeddingWriter
 
 def parser():
     """The options of ``item-embed``."""
-    p = arguments("Embed splits of a data-bin; under torchrun several processes share the work.")
+    p = Parser("Embed splits of a data-bin; under torchrun several processes share the work.")
     p.add_argument("--checkpoint", required=True, help="model folder or checkpoint file")
     p.add_argument("--data", required=True, help="data-bin folder")
     p.add_argument("--split", default="test", help="splits to embed, with commas between them")

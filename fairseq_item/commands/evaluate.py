@@ -3,7 +3,7 @@
 import json
 import sys
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.tables import write_table
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import logger, per_query_table, summarise
@@ -11,7 +11,7 @@ from fairseq_item.search.hits import read_hits, read_truth
 
 
 def main(argv=None):
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote")
     p.add_argument("--truth", required=True, metavar="TSV", help="query_id, item_id")
     p.add_argument("-k", type=int, default=10, help="answers that count")

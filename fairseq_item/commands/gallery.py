@@ -7,7 +7,7 @@ decided; true matches are framed in blue, and one that was missed stands below t
 import sys
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.files import atomic_path
@@ -18,7 +18,7 @@ from fairseq_item.reports.gallery_page import (
     render_page,
 )
 from fairseq_item.search import calibration
-from fairseq_item.search.embeddings import PARTS, read_meta
+from fairseq_item.search.embeddings import EMBEDDINGS, read_meta
 from fairseq_item.search.hits import read_hits, read_truth
 
 
@@ -40,7 +40,7 @@ def _decide(index):
     meta = read_meta(index, "index")
     if meta.get("content") != "index":
         raise InputError(f"--index {index} is no index folder; name what item-index wrote")
-    fitted = {part: calibration.from_json(meta["calibrations"][part]) for part in PARTS}
+    fitted = {part: calibration.from_json(meta["calibrations"][part]) for part in EMBEDDINGS}
     return lambda hit: winner(hit, fitted, meta["weights"])
 
 
@@ -73,7 +73,7 @@ def build(args):
 
 
 def parser():
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote")
     p.add_argument("--name", default="ITEm", help="what to call these hits")
     p.add_argument("--truth", metavar="TSV", help="true matches, to frame them and to score")

@@ -2,7 +2,7 @@
 
 import sys
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.search import calibration, transforms
 from fairseq_item.search.build import FUSIONS, WEIGHTS, build_index
 from fairseq_item.search.index import EXACT
@@ -10,7 +10,7 @@ from fairseq_item.search.vectors import DTYPES
 
 
 def parser():
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("embeddings", nargs="+", metavar="DIR", help="folders that item-embed wrote")
     p.add_argument("--out", required=True, metavar="INDEX", help="index folder to write")
     p.add_argument("--factory", default=EXACT, help="faiss factory string; Flat is exact")

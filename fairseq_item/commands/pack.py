@@ -4,7 +4,7 @@ import os
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
 from fairseq_item.data.image_store import (
     CODECS,
@@ -24,7 +24,7 @@ from fairseq_item.preprocess.pack_journal import PackJournal, discard_journal
 
 
 def build_parser():
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("catalog", help="the split's rows: .tsv, .csv, .jsonl or .parquet")
     parser.add_argument(
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.classification import FIRST, accuracies, write_predictions
 from fairseq_item.search.embed import batches, choose_device, open_products
@@ -18,7 +18,7 @@ from fairseq_item.search.embed import batches, choose_device, open_products
 
 def parser():
     """The options of ``item-predict``."""
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument(
         "--checkpoint", required=True, help="model folder or checkpoint file of a classifier"
     )

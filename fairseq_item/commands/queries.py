@@ -8,13 +8,13 @@ For a catalogue without a product column see make_relistings.py.
 
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
 from fairseq_item.preprocess.queries import choose, read_listings, write
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     amount = parser.add_mutually_exclusive_group(required=True)

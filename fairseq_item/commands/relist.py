@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
 from fairseq_item.data.draw import draw
 from fairseq_item.data.images import ImageRoot
@@ -49,7 +49,7 @@ PROBABILITIES = ("drop", "shuffle", "filler", "abbreviate", "typo", "flip", "tin
 
 
 def build_parser():
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
     parser.add_argument(
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"

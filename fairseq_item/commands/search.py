@@ -7,10 +7,10 @@ or both (``--title``, ``--image``), which a checkpoint embeds.
 import sys
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.errors import InputError
 from fairseq_item.search.build import FUSIONS
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.hits import write_hits
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import _check_dim, answers, embed_query, open_queries, table
@@ -20,7 +20,7 @@ def _query(args, index):
     """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
     if args.queries is not None:
         queries = open_queries(index, args.index, args.queries)
-        return lambda *some: {part: queries.rows(part, *some) for part in PARTS}, queries.ids
+        return lambda *some: {part: queries.rows(part, *some) for part in EMBEDDINGS}, queries.ids
     if index.meta.get("untrained"):
         raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
     checkpoint = args.checkpoint or index.meta.get("checkpoint")
@@ -41,7 +41,7 @@ def _settings(args):
 
 
 def parser():
-    p = arguments(__doc__)
+    p = Parser(__doc__)
     p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
     p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
     p.add_argument("--title", help="title of the product asked for")
@@ -53,7 +53,9 @@ def parser():
     )
     p.add_argument("-k", type=int, default=10, help="answers a query")
     p.add_argument("--out", metavar="TSV", help="hits file; without it a table is printed")
-    p.add_argument("--part", choices=("fused", *PARTS), default="fused", help="what to rank by")
+    p.add_argument(
+        "--part", choices=("fused", *EMBEDDINGS), default="fused", help="what to rank by"
+    )
     p.add_argument("--fusion", choices=FUSIONS, help="default: the index's own")
     p.add_argument(
         "--weights",

@@ -9,14 +9,14 @@ train.tsv. Where the catalogue has a split column, rows that fill it go where it
 
 from pathlib import Path
 
-from fairseq_item.commands.common import arguments, run
+from fairseq_item.commands.common import Parser, run
 from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
 from fairseq_item.errors import InputError
 from fairseq_item.preprocess.split import SPLIT_NAMES, SPLITS, assign, logger, read_groups, write
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(

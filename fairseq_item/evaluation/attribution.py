@@ -3,7 +3,7 @@
 import numpy as np
 
 from fairseq_item.evaluation.summary import percent
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 
 
 def contributions(similarities, fuser):
@@ -47,7 +47,7 @@ def attribute(hits, truth, k, fuser):
     shares = won / won.sum(axis=1, keepdims=True)
     result = {"count": len(looked_at), "tied": int((won.sum(axis=1) > 1).sum())}
     result["right"] = percent(right.mean()) if len(right) else None
-    for part, share in zip(PARTS, shares.T):
+    for part, share in zip(EMBEDDINGS, shares.T):
         wins = float(share.sum())
         result[part] = {
             "wins": round(wins, 2),

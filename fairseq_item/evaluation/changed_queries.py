@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from fairseq_item.errors import InputError
 from fairseq_item.search.embed import batches, open_products
-from fairseq_item.search.embeddings import PARTS, check_finite
+from fairseq_item.search.embeddings import EMBEDDINGS, check_finite
 
 NONE = -1  # in place of a row: the product has no title, or no photo
 # What embedding in another precision may change; another photo or title changes more.
@@ -140,11 +140,11 @@ class ChangedQueries:
         """part -> (n, d) float32, L2-normalised."""
         products = Composed(self.dataset, titles, photos)
         count, start = len(products), 0
-        parts = {part: np.empty((count, self.hub.dim), np.float32) for part in PARTS}
+        parts = {part: np.empty((count, self.hub.dim), np.float32) for part in EMBEDDINGS}
         for inputs in batches(
             self.hub, products, 0, count, self.batch_size, self.workers, f"embedding {doing}"
         ):
-            for part, rows in zip(PARTS, self.hub.embed(**inputs)):
+            for part, rows in zip(EMBEDDINGS, self.hub.embed(**inputs)):
                 parts[part][start : start + len(rows)] = rows
             start += len(inputs["title"])
         for part, rows in parts.items():

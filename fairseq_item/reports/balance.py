@@ -21,7 +21,7 @@ from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
 from fairseq_item.evaluation.summary import percent, summarise
 from fairseq_item.reports.balance_page import markdown
 from fairseq_item.reports.balance_plot import plot
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.search import search
 
@@ -59,7 +59,7 @@ def report(index, queries, truth, k=10, changes=(), exclude_self=False, bootstra
     if k < 1:
         raise InputError(f"k is {k}; it must be 1 or more")
     judge = _Judge(index, queries, truth, k, exclude_self, bootstrap, seed)
-    whole = {part: queries.rows(part) for part in PARTS}
+    whole = {part: queries.rows(part) for part in EMBEDDINGS}
     fusions = {
         "index": {"fusion": index.meta["fusion"], "weights": tuple(index.meta["weights"])},
         "paper": PAPER,
@@ -70,7 +70,7 @@ def report(index, queries, truth, k=10, changes=(), exclude_self=False, bootstra
         "items": len(index),
         "index": {name: index.meta[name] for name in ("transform", "calibration", "factory")},
         "checkpoint": index.meta.get("checkpoint"),
-        "parts": {part: judge.alone(whole, part) for part in PARTS},
+        "parts": {part: judge.alone(whole, part) for part in EMBEDDINGS},
         "fusions": {},
         "changes": {},
     }

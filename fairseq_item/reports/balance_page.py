@@ -1,6 +1,6 @@
 """The modality-balance report as two Markdown tables."""
 
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 
 CHANGES = {
     "title_removed": "title removed",
@@ -46,8 +46,8 @@ def _attribution(report):
     for _, settings in shown:
         label = fusion_label(settings)
         header += [f"{label}: first answer", f"{label}: first {k}"]
-    rows = [[part, *_scores(report["parts"][part], k)] for part in PARTS]
-    for row, part in zip(rows, PARTS):
+    rows = [[part, *_scores(report["parts"][part], k)] for part in EMBEDDINGS]
+    for row, part in zip(rows, EMBEDDINGS):
         for _, settings in shown:
             row += [_won(settings[which][part]) for which in ("first", "answers")]
     for number, (_, settings) in enumerate(shown):

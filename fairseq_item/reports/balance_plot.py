@@ -7,7 +7,7 @@ import numpy as np
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.reports.balance_page import CHANGES, fusion_label, fusions_shown
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 
 COLOURS = ("#2f5d8a", "#d98a3d", "#4f9a72", "#8c6bb1", "#b5534c", "#6f767f", "#c2a83e")
 PALE = 0.3  # strength of the colour of what is won and wrong
@@ -75,7 +75,7 @@ def _under_changes(report, fusion):
 
 def _by_part(report, fusion):
     """Scores of all similarities together and of each alone."""
-    alone = {f"{part} alone": report["parts"][part] for part in PARTS}
+    alone = {f"{part} alone": report["parts"][part] for part in EMBEDDINGS}
     return {"fused": report["fusions"][fusion]["scores"], **alone}
 
 
@@ -83,18 +83,18 @@ def _draw_winners(axis, series):
     """How often each similarity wins: solid is right, pale is wrong. Returns legend handles."""
     handles = []
     for number, (_, first) in enumerate(series):
-        y, height, colour = _places(number, len(series), len(PARTS))
-        share = np.array([first[part]["share"] for part in PARTS])
-        right = np.array([first[part]["right"] or 0.0 for part in PARTS])
+        y, height, colour = _places(number, len(series), len(EMBEDDINGS))
+        share = np.array([first[part]["share"] for part in EMBEDDINGS])
+        right = np.array([first[part]["right"] or 0.0 for part in EMBEDDINGS])
         good = share * right / 100
         handles.append(axis.barh(y, good, height, color=colour))
         axis.barh(y, share - good, height, left=good, color=_pale(colour))
-        for where, part, end in zip(y, PARTS, share):
+        for where, part, end in zip(y, EMBEDDINGS, share):
             text = f"{end:.0f}%"
             if first[part]["right"] is not None:
                 text += f", {first[part]['right']:.0f}% of it right"
             _write(axis, end, where, text)
-    _finish(axis, PARTS, 133)
+    _finish(axis, EMBEDDINGS, 133)
     axis.set_xticks(range(0, 101, 20))
     _caption(
         axis,

@@ -12,7 +12,7 @@ from fairseq_item.reports.gallery_page import (
     render_card,
     render_missed,
 )
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 
 PICKS = ("random", "mixed", "best", "worst")
 
@@ -63,7 +63,7 @@ def winner(hit, calibrations=None, weights=(1, 1, 1)):
         scored = {i: hit.similarities[i] for i in present}
     else:
         scored = {
-            i: weights[i] * float(calibrations[PARTS[i]](hit.similarities[i]))
+            i: weights[i] * float(calibrations[EMBEDDINGS[i]](hit.similarities[i]))
             for i in present
             if weights[i]
         }
@@ -71,7 +71,7 @@ def winner(hit, calibrations=None, weights=(1, 1, 1)):
         return ""
     best = max(scored, key=scored.get)
     made = abs(scored[best] - hit.score) < 1e-4 * max(1, abs(hit.score))
-    return PARTS[best] if made or calibrations is not None else ""
+    return EMBEDDINGS[best] if made or calibrations is not None else ""
 
 
 class Gallery:

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
 
@@ -123,7 +123,7 @@ def _bars(similarities, won):
     if sum(not math.isnan(value) for value in similarities) < 2:
         return ""  # the score says it all
     bars = []
-    for part, value in zip(PARTS, similarities):
+    for part, value in zip(EMBEDDINGS, similarities):
         if math.isnan(value):
             bars.append(f'<div class="bar absent"><span>{part}</span><i></i><b>\u2013</b></div>')
             continue

@@ -11,10 +11,10 @@ from fairseq_item.progress import progress
 from fairseq_item.search import calibration, transforms
 from fairseq_item.search.embeddings import (
     BLOCK,
+    EMBEDDINGS,
     FORMAT,
-    PARTS,
     Embeddings,
-    part_path,
+    embedding_path,
     write_meta,
 )
 from fairseq_item.search.index import EXACT, faiss_path, import_faiss, transform_path
@@ -72,9 +72,9 @@ def build_index(
     _new_faiss(factory, sources[0].dim)  # a factory string that faiss refuses, before any work
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
-    present = np.zeros((len(items), len(PARTS)), bool)
+    present = np.zeros((len(items), len(EMBEDDINGS)), bool)
     calibrations, dims = {}, {}
-    for column, part in enumerate(progress(PARTS, "indexing", unit="part")):
+    for column, part in enumerate(progress(EMBEDDINGS, "indexing", unit="part")):
         fitted = transforms.fit_transform(
             transform,
             (rows for _, rows in _blocks(sources, part)),
@@ -84,7 +84,7 @@ def build_index(
         )
         with open(transform_path(out, part), "wb") as handle:
             transforms.save_transform(fitted, handle)
-        vectors = _write_vectors(sources, part, fitted, part_path(out, part), dtype)
+        vectors = _write_vectors(sources, part, fitted, embedding_path(out, part), dtype)
         present[:, column] = _present(vectors)
         rows = np.flatnonzero(present[:, column])
         sample = calibration.sample_similarities(vectors, rows, seed)

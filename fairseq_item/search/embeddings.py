@@ -15,7 +15,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.search.vectors import release
 
-PARTS = ("global", "title", "image")
+EMBEDDINGS = ("global", "title", "image")
 DTYPES = ("float32", "float16")
 FORMAT = 1
 BLOCK = 16384
@@ -30,7 +30,7 @@ def normalise(rows):
     return rows / np.where(norms > 0, norms, 1)
 
 
-def part_path(folder, part):
+def embedding_path(folder, part):
     return Path(folder) / f"{part}.npy"
 
 
@@ -88,8 +88,8 @@ class EmbeddingWriter:
         write_table(self.path / "items.tsv", items)
         shape = (len(items), int(dim))
         self._parts = {
-            part: np.lib.format.open_memmap(part_path(path, part), "w+", dtype, shape)
-            for part in PARTS
+            part: np.lib.format.open_memmap(embedding_path(path, part), "w+", dtype, shape)
+            for part in EMBEDDINGS
         }
         self._meta = {
             "format": FORMAT,
@@ -106,7 +106,7 @@ class EmbeddingWriter:
         self.path = Path(path)
         self._items, self._written = read_table(self.path / "items.tsv", ["id"]), 0
         self._parts = {
-            part: np.lib.format.open_memmap(part_path(path, part), "r+") for part in PARTS
+            part: np.lib.format.open_memmap(embedding_path(path, part), "r+") for part in EMBEDDINGS
         }
         self._meta = None
         return self
@@ -121,9 +121,9 @@ class EmbeddingWriter:
         Raises:
             InputError: a row holds NaN or infinity.
         """
-        for part, rows in zip(PARTS, (global_, title, image)):
+        for part, rows in zip(EMBEDDINGS, (global_, title, image)):
             rows = np.asarray(rows, np.float32)
-            check_finite(rows, self._items, start, part_path(self.path, part))
+            check_finite(rows, self._items, start, embedding_path(self.path, part))
             self._parts[part][start : start + len(rows)] = normalise(rows)
             self._written += rows.nbytes
         if self._written > KEPT:
@@ -180,7 +180,7 @@ class Embeddings:
         meta = read_meta(path)
         items = read_table(Path(path) / "items.tsv", ["id"])
         shape = (meta.get("count"), meta.get("dim"))
-        parts = {part: open_array(part_path(path, part), shape) for part in PARTS}
+        parts = {part: open_array(embedding_path(path, part), shape) for part in EMBEDDINGS}
         if len(items) != shape[0]:
             raise InputError(
                 f"{path}/items.tsv has {len(items)} rows where meta.json says {shape[0]}; "
@@ -202,7 +202,7 @@ class Embeddings:
             InputError: a row holds NaN or infinity.
         """
         rows = np.asarray(self.parts[part][start:stop], np.float32)
-        check_finite(rows, self.items, start, part_path(self.path, part))
+        check_finite(rows, self.items, start, embedding_path(self.path, part))
         return normalise(rows)
 
     def blocks(self, part, size=BLOCK):

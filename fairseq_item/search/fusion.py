@@ -30,7 +30,7 @@ import numpy as np
 from fairseq_item.search import products
 from fairseq_item.search.build import check_weights
 from fairseq_item.search.calibration import Uncalibrated
-from fairseq_item.search.embeddings import PARTS
+from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.exhaustive import exhaustive
 from fairseq_item.search.pairs import Pairs, rank
 
@@ -62,7 +62,7 @@ class Fuser:
 
     Args:
         kind: "max" or "sum".
-        weights: three numbers of 0 or more, not all 0, in the order of ``PARTS``.
+        weights: three numbers of 0 or more, not all 0, in the order of ``EMBEDDINGS``.
         calibrations: part -> calibration.
     """
 
@@ -73,7 +73,7 @@ class Fuser:
 
     def active(self):
         """``(column, part)`` of the parts that count."""
-        return [(c, part) for c, part in enumerate(PARTS) if self.weights[c]]
+        return [(c, part) for c, part in enumerate(EMBEDDINGS) if self.weights[c]]
 
     def __call__(self, similarities):
         """Fuse.
@@ -130,21 +130,23 @@ def fused_search(
         kind, weights = fusion or index.meta["fusion"], weights or index.meta["weights"]
         fuser = Fuser(kind, weights, index.calibrations)
     else:
-        fuser = Fuser("max", [float(part == p) for p in PARTS], {part: Uncalibrated()})
-    count = len(queries[PARTS[0]])
+        fuser = Fuser("max", [float(part == p) for p in EMBEDDINGS], {part: Uncalibrated()})
+    count = len(queries[EMBEDDINGS[0]])
     exclude = np.full(count, -1) if exclude is None else np.asarray(exclude)
     width = min(k, len(index))
     results = Results(
         np.full((count, width), -1, np.int64),
         np.full((count, width), -np.inf),
-        np.full((count, width, len(PARTS)), np.nan),
+        np.full((count, width, len(EMBEDDINGS)), np.nan),
     )
     values = sum(index.vectors[p].shape[1] for _, p in fuser.active())
     product = products.choose(expected or count, len(index), values)
     block = block or min(QUERIES_A_TIME, max(1, ANSWERS_A_TIME // width))
     for start in range(0, count, block):
         some = slice(start, start + block)
-        search = Block(index, fuser, {p: queries[p][some] for p in PARTS}, width, exclude[some])
+        search = Block(
+            index, fuser, {p: queries[p][some] for p in EMBEDDINGS}, width, exclude[some]
+        )
         found = exhaustive(search, product) if index.exact else search.by_lists()
         query, place = found.query + start, rank(found.query)
         results.rows[query, place] = found.row
@@ -164,8 +166,8 @@ class Block:
 
     def __init__(self, index, fuser, queries, width, exclude):
         self.index, self.fuser, self.width, self.exclude = index, fuser, width, exclude
-        self.queries = {part: index.transforms[part](queries[part]) for part in PARTS}
-        self.present = {part: self.queries[part].any(axis=1) for part in PARTS}
+        self.queries = {part: index.transforms[part](queries[part]) for part in EMBEDDINGS}
+        self.present = {part: self.queries[part].any(axis=1) for part in EMBEDDINGS}
         self.count = len(exclude)
 
     def by_lists(self):
@@ -191,8 +193,8 @@ class Block:
         Returns:
             Pairs.
         """
-        similarities = np.full((len(query), len(PARTS)), np.nan)
-        for column, part in enumerate(PARTS):
+        similarities = np.full((len(query), len(EMBEDDINGS)), np.nan)
+        for column, part in enumerate(EMBEDDINGS):
             both = self.present[part][query] & self.index.present[row, column]
             which = np.flatnonzero(both)
             for start in range(0, len(which), PAIRS_A_TIME):
@@ -201,6 +203,6 @@ class Block:
                 theirs = self.index.vectors[part][row[some]].astype(np.float64)
                 similarities[some, column] = np.einsum("nd,nd->n", ours, theirs)
         similarities = similarities.round(DECIMALS)
-        score = self.fuser({part: similarities[:, c] for c, part in enumerate(PARTS)})
+        score = self.fuser({part: similarities[:, c] for c, part in enumerate(EMBEDDINGS)})
         score[self.exclude[query] == row] = -np.inf
         return Pairs(query, row, score, similarities)

@@ -18,7 +18,7 @@ import numpy as np
 from fairseq_item.data.tables import Table, check_ids, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.search import calibration
-from fairseq_item.search.embeddings import PARTS, part_path, read_meta
+from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, read_meta
 from fairseq_item.search.transforms import load_transform
 from fairseq_item.search.vectors import Vectors
 
@@ -40,7 +40,7 @@ class ItemIndex:
 
     Attributes:
         vectors: part -> ``Vectors`` (n, d), transformed and L2-normalised.
-        present: (n, 3) bool, columns in the order of ``PARTS``.
+        present: (n, 3) bool, columns in the order of ``EMBEDDINGS``.
         faiss: part -> faiss index over inner products whose ids are storage positions; without
             an entry for a part that no item has, and empty where the search is exact.
         transforms: part -> transform.
@@ -71,11 +71,11 @@ class ItemIndex:
         check_ids(items, Path(path) / "items.tsv")
         present = _load_present(path, len(items))
         vectors = {
-            part: Vectors.open(part_path(path, part), (len(items), meta["dims"][part]))
-            for part in PARTS
+            part: Vectors.open(embedding_path(path, part), (len(items), meta["dims"][part]))
+            for part in EMBEDDINGS
         }
         # Folders of exact indexes once held faiss files, too: they are left alone.
-        listed = [] if meta["factory"] == EXACT else list(enumerate(PARTS))
+        listed = [] if meta["factory"] == EXACT else list(enumerate(EMBEDDINGS))
         return cls(
             vectors=vectors,
             present=present,
@@ -84,9 +84,9 @@ class ItemIndex:
                 for column, part in listed
                 if present[:, column].any()
             },
-            transforms={part: load_transform(transform_path(path, part)) for part in PARTS},
+            transforms={part: load_transform(transform_path(path, part)) for part in EMBEDDINGS},
             calibrations={
-                part: calibration.from_json(meta["calibrations"][part]) for part in PARTS
+                part: calibration.from_json(meta["calibrations"][part]) for part in EMBEDDINGS
             },
             items=items,
             meta=meta,
@@ -154,7 +154,7 @@ def _load_present(path, count):
         present = np.load(file)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{file} is damaged ({error}); run item-index again") from None
-    if present.shape != (count, len(PARTS)):
+    if present.shape != (count, len(EMBEDDINGS)):
         raise InputError(f"{file} does not fit the {count} items; run item-index again")
     return present
 

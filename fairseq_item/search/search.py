@@ -12,7 +12,7 @@ import numpy as np
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
 from fairseq_item.search.build import check_digests
-from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.fusion import fused_search
 from fairseq_item.search.hits import Hit, number
 
@@ -38,7 +38,7 @@ def search(index, parts, query_ids, k, exclude_self=False, **settings):
     """
 
     def rows(start, stop):
-        return {part: parts[part][start:stop] for part in PARTS}
+        return {part: parts[part][start:stop] for part in EMBEDDINGS}
 
     return dict(answers(index, rows, query_ids, k, exclude_self, **settings))
 
@@ -124,7 +124,7 @@ def embed_query(checkpoint, title=None, image=None, digest=None):
     if digest is not None and model.digest != digest:
         raise InputError(f"{checkpoint} is not the checkpoint that the index was built with")
     arrays = model.encode(titles=[title], images=[image])
-    return dict(zip(PARTS, (np.asarray(array, np.float32) for array in arrays)))
+    return dict(zip(EMBEDDINGS, (np.asarray(array, np.float32) for array in arrays)))
 
 
 def table(index, hits):

@@ -21,9 +21,8 @@ from fairseq_item.evaluation.changed_queries import (
     components,
     derangement,
 )
-from fairseq_item.reports import balance
 from fairseq_item.search.embed import open_products
-from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.hits import read_truth, write_truth
 
 ROOT = Path(__file__).parents[2]
@@ -164,7 +163,7 @@ def test_changed_queries_are_what_the_model_gives_to_changed_products(hub, data_
             "title_replaced": lambda d: ([titles[i] for i in d], photos),
             "photo_replaced": lambda d: (titles, [photos[i] for i in d]),
         }[name](donors)
-        for part, expected in zip(PARTS, hub.encode(*asked)):
+        for part, expected in zip(EMBEDDINGS, hub.encode(*asked)):
             np.testing.assert_allclose(change.parts[part], expected, atol=2e-6, err_msg=name)
 
 
@@ -172,7 +171,7 @@ def test_what_is_removed_is_absent(changed):
     queries, changes = changed
     for name, part in (("title_removed", "title"), ("photo_removed", "image")):
         assert not changes[name].parts[part].any()
-        for other in set(PARTS) - {part}:
+        for other in set(EMBEDDINGS) - {part}:
             assert changes[name].parts[other].any(axis=1).all()
             # Not only is a part missing: the others no longer see it.
             assert not np.allclose(changes[name].parts[other], queries.parts[other], atol=1e-3)
@@ -212,7 +211,7 @@ def test_an_exchange_that_cannot_be_made_is_left_out(hub, data_bin, folder):
 
 
 def test_command(model_folder, data_bin, folder, tmp_path, capsys):
-    command(balance, *options(model_folder, data_bin, folder, tmp_path))
+    command(balance_command, *options(model_folder, data_bin, folder, tmp_path))
     found = json.loads((tmp_path / "balance.json").read_text())
     hits = tmp_path / "hits.tsv"
     command(search, folder / "index", "--queries", folder / "test", "--out", hits)
@@ -246,7 +245,7 @@ def test_command_on_baselines(commands, data_bin, tmp_path, name):
     commands.run("fairseq_cli.train", *argv)
     checkpoint = tmp_path / "model" / "checkpoint_last.pt"
     searchable(checkpoint, data_bin, tmp_path)
-    command(balance, *options(checkpoint, data_bin, tmp_path, tmp_path / "out"))
+    command(balance_command, *options(checkpoint, data_bin, tmp_path, tmp_path / "out"))
     found = json.loads((tmp_path / "out" / "balance.json").read_text())
     assert found["parts"]["title"] is found["parts"]["image"] is None
     assert found["fusions"]["paper"]["first"]["global"]["share"] == 100

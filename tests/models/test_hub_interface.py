@@ -14,7 +14,7 @@ from fairseq_item.commands import embed as embed_command
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import Embeddings
 
-PARTS = range(3)
+EMBEDDINGS = range(3)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from fairseq_item.reports.balance_plot import plot
 from fairseq_item.reports.gallery import winner
 from fairseq_item.search import search
 from fairseq_item.search.build import build_index
-from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.hits import write_truth
 from fairseq_item.search.index import ItemIndex
@@ -121,12 +121,12 @@ def test_parts_that_tie_share_the_win():
 
 
 def plain():
-    return {part: (lambda cosines: np.asarray(cosines)) for part in PARTS}
+    return {part: (lambda cosines: np.asarray(cosines)) for part in EMBEDDINGS}
 
 
 def random_embeddings(path, count, seed, prefix):
     rng = np.random.default_rng(seed)
-    parts = [rng.normal(size=(count, 5)) + 0.4 for _ in PARTS]
+    parts = [rng.normal(size=(count, 5)) + 0.4 for _ in EMBEDDINGS]
     for part in parts:
         part[rng.random(count) < 0.2] = 0
     return embeddings(path, [f"{prefix}{i}" for i in range(count)], *parts)
@@ -142,14 +142,14 @@ def test_winners_equal_brute_force(tmp_path, kind, calibrate):
     build_index([tmp_path / "items"], tmp_path / "index", **changes)
     index = ItemIndex.load(tmp_path / "index")
     truth = {q: {f"i{i}" for i in rng.choice(60, 15, replace=False)} for q in queries.ids}
-    hits = search.search(index, {p: queries.rows(p) for p in PARTS}, queries.ids, 7)
+    hits = search.search(index, {p: queries.rows(p) for p in EMBEDDINGS}, queries.ids, 7)
 
     wins, right = Counter(), Counter()
     for query, answers in hits.items():
         for hit in answers:
             given = {
                 part: weight * float(index.calibrations[part](cosine))
-                for part, weight, cosine in zip(PARTS, weights, hit.similarities)
+                for part, weight, cosine in zip(EMBEDDINGS, weights, hit.similarities)
                 if not np.isnan(cosine)
             }
             (best,) = [part for part, value in given.items() if value == max(given.values())]
@@ -162,8 +162,8 @@ def test_winners_equal_brute_force(tmp_path, kind, calibrate):
             right[best] += hit.item_id in truth[query]
     result = attribute(hits, truth, 7, Fuser(kind, weights, index.calibrations))
     assert result["count"] == wins.total()
-    assert set(wins) == set(PARTS)
-    for part in PARTS:
+    assert set(wins) == set(EMBEDDINGS)
+    for part in EMBEDDINGS:
         assert result[part]["wins"] == wins[part]
         assert result[part]["share"] == round(100 * wins[part] / wins.total(), 2)
         assert result[part]["right"] == round(100 * right[part] / wins[part], 2)
@@ -177,7 +177,7 @@ def test_a_part_without_weight_gives_nothing():
 def test_report_of_changes(tiny):
     """The image alone is left; then "all" and "words" exchange all that they have."""
     _, index, queries = tiny
-    whole = {part: queries.rows(part) for part in PARTS}
+    whole = {part: queries.rows(part) for part in EMBEDDINGS}
     bare = {**whole, "global": np.zeros((3, 2)), "title": np.zeros((3, 2))}
     swapped = {part: rows[[1, 0, 2]] for part, rows in whole.items()}
     changes = [
@@ -257,7 +257,7 @@ def test_exclude_self_leaves_the_query_out(tiny, tmp_path):
 def test_bad_input_is_one_line(tiny, tmp_path, capsys, monkeypatch, change, message):
     base, _, _ = tiny
     monkeypatch.chdir(tmp_path)
-    embeddings(tmp_path / "other", ["all"], *([[1, 0, 0]] for _ in PARTS))
+    embeddings(tmp_path / "other", ["all"], *([[1, 0, 0]] for _ in EMBEDDINGS))
     write_truth(tmp_path / "partial.tsv", {"all": {"a"}})
     options = {"--queries": base / "queries", "--truth": base / "truth.tsv", "--out": "out"}
     argv = [str(base / "index")]
@@ -292,7 +292,7 @@ def test_images_show_the_figures(tiny, tmp_path):
         "fusion: sum, weights 1 2 0.5", "fusion: max, weights 1 1 1",
     ):  # fmt: skip
         assert f"<!-- {expected} -->" in text, expected
-    whole = {part: queries.rows(part) for part in PARTS}
+    whole = {part: queries.rows(part) for part in EMBEDDINGS}
     changes = [Change("photo_replaced", whole, np.array([1, 0, 0]))]
     changed = balance.report(index, queries, TRUTH, k=3, changes=changes, bootstrap=50)
     plot({"ITEm": changed, "CLIP": alone}, tmp_path / "both.svg")

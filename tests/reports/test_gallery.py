@@ -13,7 +13,7 @@ from fairseq_item.reports import gallery
 from fairseq_item.reports.gallery import pick_queries, winner
 from fairseq_item.search.build import build_index
 from fairseq_item.search.calibration import ZScore
-from fairseq_item.search.embeddings import PARTS, EmbeddingWriter
+from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
 from fairseq_item.search.hits import Hit, write_hits, write_truth
 from fairseq_item.search.index import ItemIndex
 
@@ -157,8 +157,8 @@ def test_index_tells_which_similarity_won(data_bin, fusion):
     writer.finish()
     build_index([data_bin / "e"], data_bin / "x", fusion=fusion, weights=(1, 1, 1))
     index = ItemIndex.load(data_bin / "x")
-    scores = [float(index.calibrations[p](s)) for p, s in zip(PARTS, (0.1, 0.2, 0.99))]
-    won = PARTS[int(np.argmax(scores))]
+    scores = [float(index.calibrations[p](s)) for p, s in zip(EMBEDDINGS, (0.1, 0.2, 0.99))]
+    won = EMBEDDINGS[int(np.argmax(scores))]
     score = max(scores) if fusion == "max" else sum(scores)
     write_hits(data_bin / "hits.tsv", {"q1": [Hit("i1", score, (0.1, 0.2, 0.99))]})
     page = make(data_bin, "--index", data_bin / "x", truth=False)

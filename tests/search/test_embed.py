@@ -11,7 +11,7 @@ from fairseq_item.commands.common import run
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
 from fairseq_item.data.token_store import TokenStore, TokenWriter
 from fairseq_item.errors import InputError
-from fairseq_item.search.embeddings import PARTS, Embeddings
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 
 
 def embedded(model_folder, data, out, *options):
@@ -31,7 +31,7 @@ def whole(model_folder, data_bin, tmp_path_factory):
 
 def assert_equal(one, other, tolerance=0.0):
     assert one.ids == other.ids
-    for part in PARTS:
+    for part in EMBEDDINGS:
         assert np.allclose(one.parts[part], other.parts[part], rtol=0, atol=tolerance), part
 
 
@@ -42,7 +42,7 @@ def test_rows_are_the_items_of_the_split(whole, data_bin, model_folder, capsys):
     assert (len(whole), whole.dim) == (68, 32)
     assert whole.meta["checkpoint"] == str(model_folder.resolve())
     assert whole.meta["untrained"] is False
-    for part in PARTS:
+    for part in EMBEDDINGS:
         assert np.allclose(np.linalg.norm(whole.parts[part], axis=1), 1, atol=1e-5)
         assert len(np.unique(whole.parts[part], axis=0)) > 10
 
@@ -82,7 +82,7 @@ def test_splits_follow_one_another(whole, model_folder, data_bin, tmp_path):
     both = embedded(model_folder, data_bin, tmp_path / "both", "--split", "valid,train")
     valid = embedded(model_folder, data_bin, tmp_path / "valid", "--split", "valid")
     assert both.ids == valid.ids + whole.ids
-    for part in PARTS:
+    for part in EMBEDDINGS:
         assert np.allclose(both.parts[part][:14], valid.parts[part], atol=1e-6)
         assert np.allclose(both.parts[part][14:], whole.parts[part], atol=1e-6)
 
@@ -144,7 +144,7 @@ def test_untrained_is_another_model_of_the_same_size_and_seeded(
     ]  # fmt: skip
     assert_equal(drawn[0], drawn[1])
     assert drawn[0].meta["untrained"] is True
-    for part in PARTS:
+    for part in EMBEDDINGS:
         assert drawn[0].parts[part].shape == whole.parts[part].shape
         assert not np.allclose(drawn[0].parts[part], whole.parts[part], atol=1e-3)
         assert not np.allclose(drawn[0].parts[part], drawn[2].parts[part], atol=1e-3)

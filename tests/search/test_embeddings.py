@@ -3,7 +3,7 @@ import pytest
 
 from fairseq_item.data.tables import Table, read_table, write_table
 from fairseq_item.errors import InputError
-from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter, normalise
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter, normalise
 
 
 def items(count):
@@ -12,7 +12,7 @@ def items(count):
 
 def arrays(count, dim, seed=0):
     rng = np.random.default_rng(seed)
-    return [rng.normal(size=(count, dim)).astype(np.float32) for _ in PARTS]
+    return [rng.normal(size=(count, dim)).astype(np.float32) for _ in EMBEDDINGS]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float16", 1e-3)])
@@ -28,7 +28,7 @@ def test_round_trip(tmp_path, dtype, tolerance):
     assert read.items[2] == {"id": "p2", "title": "title 2", "image": "2.jpg"}
     assert read.meta["checkpoint"] == "c.pt"
     assert read.meta["dim"] == 5
-    for part, array in zip(PARTS, written):
+    for part, array in zip(EMBEDDINGS, written):
         assert read.parts[part].dtype == dtype
         assert isinstance(read.parts[part], np.memmap)
         assert not read.parts[part].flags.writeable

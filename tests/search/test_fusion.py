@@ -9,7 +9,7 @@ from fairseq_item.commands import search as search_command
 from fairseq_item.commands.common import run
 from fairseq_item.errors import InputError
 from fairseq_item.search import build
-from fairseq_item.search.embeddings import PARTS, Embeddings, EmbeddingWriter
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.fusion import DECIMALS, fused_search
 from fairseq_item.search.hits import read_hits
 from fairseq_item.search.index import ItemIndex
@@ -28,7 +28,7 @@ def build_index(*args, **changes):
 def make(path, count, seed, prefix="i", absent=0.25, copies=1):
     """A folder of random embeddings, some parts absent, some rows copies of others."""
     rng = np.random.default_rng(seed)
-    arrays = [rng.normal(size=(count, DIM)).astype(np.float32) + 0.5 for _ in PARTS]
+    arrays = [rng.normal(size=(count, DIM)).astype(np.float32) + 0.5 for _ in EMBEDDINGS]
     for array in arrays:
         array[rng.random(count) < absent] = 0
     if copies > 1:
@@ -45,15 +45,15 @@ def make(path, count, seed, prefix="i", absent=0.25, copies=1):
 def brute_force(index, queries, k, kind, weights, exclude=None):
     """Ranked storage positions and scores, one pair at a time."""
     answers = []
-    items = {part: np.asarray(index.vectors[part], np.float64) for part in PARTS}
+    items = {part: np.asarray(index.vectors[part], np.float64) for part in EMBEDDINGS}
     for q in range(len(queries["global"])):
-        transformed = {p: index.transforms[p](queries[p][q : q + 1])[0] for p in PARTS}
+        transformed = {p: index.transforms[p](queries[p][q : q + 1])[0] for p in EMBEDDINGS}
         scored = []
         for i in range(len(index)):
             if exclude is not None and exclude[q] == i:
                 continue
             parts = []
-            for part, weight in zip(PARTS, weights):
+            for part, weight in zip(EMBEDDINGS, weights):
                 ours, theirs = transformed[part], items[part][i]
                 if weight and ours.any() and theirs.any():
                     cosine = np.dot(ours.astype(np.float64), theirs)
@@ -133,14 +133,14 @@ def test_many_equal_items(tmp_path, kind, products, most, monkeypatch):
 def test_rough_products_give_the_same_answers(tmp_path, kind, calibrate, monkeypatch):
     """In a narrow cone, where bfloat16 cannot tell one cosine from the next."""
     rng = np.random.default_rng(4)
-    rows = [rng.normal(size=(300, DIM)) * 0.05 + 1 for _ in PARTS]
+    rows = [rng.normal(size=(300, DIM)) * 0.05 + 1 for _ in EMBEDDINGS]
     rows[2][rng.random(300) < 0.3] = 0
     writer = EmbeddingWriter(tmp_path / "e", [{"id": f"i{i}"} for i in range(300)], DIM)
     writer.write(0, *rows)
     writer.finish()
     build_index([tmp_path / "e"], tmp_path / "x", calibrate=calibrate, fusion=kind)
     index, items = ItemIndex.load(tmp_path / "x"), Embeddings.load(tmp_path / "e")
-    queries = {part: items.rows(part, 0, 15) for part in PARTS}
+    queries = {part: items.rows(part, 0, 15) for part in EMBEDDINGS}
     monkeypatch.setattr("fairseq_item.search.exhaustive.ROWS_A_TIME", 32)
     expected = brute_force(index, queries, 2, kind, (1, 1, 1))
     for products in (Float32, BFloat16):
@@ -162,7 +162,7 @@ def test_exact_index_holds_its_vectors_once(tmp_path, folders):
     assert len(list((tmp_path / "x").glob("*.faiss"))) == 3
     build_index([folders["items"].path], tmp_path / "x")  # over an index of another kind
     names = {path.name for path in (tmp_path / "x").iterdir()}
-    parts = {f"{part}.{end}" for part in PARTS for end in ("npy", "transform.npz")}
+    parts = {f"{part}.{end}" for part in EMBEDDINGS for end in ("npy", "transform.npz")}
     assert names == parts | {"items.tsv", "meta.json", "present.npy"}
     # Folders written when exact search took faiss lists hold these, too: they do no harm.
     (tmp_path / "x" / "title.faiss").write_bytes(b"as it was")
@@ -177,7 +177,7 @@ def test_all_items_alike_are_ranked_by_storage_order(tmp_path, kind):
     writer.finish()
     build_index([tmp_path / "e"], tmp_path / "x", transform="center", calibrate="tail")
     index = ItemIndex.load(tmp_path / "x")
-    found = fused_search(index, dict.fromkeys(PARTS, rows[:2]), 5, fusion=kind)
+    found = fused_search(index, dict.fromkeys(EMBEDDINGS, rows[:2]), 5, fusion=kind)
     assert found.rows.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
@@ -207,12 +207,12 @@ def test_nothing_in_common_is_no_answer(tmp_path):
         assert np.isnan(found.similarities[:, :, [0, 2]]).all()
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", EMBEDDINGS)
 def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
     build_index([folders["items"].path], tmp_path / "x", weights=(1, 2, 3))
     index = ItemIndex.load(tmp_path / "x")
     found = fused_search(index, folders["queries"].parts, 5, part=part)
-    column = PARTS.index(part)
+    column = EMBEDDINGS.index(part)
     cosines = folders["queries"].rows(part) @ folders["items"].rows(part).T
     for q in range(12):
         here = found.rows[q] >= 0
@@ -272,7 +272,7 @@ def test_commands(tmp_path, folders, capsys):
     index = ItemIndex.load(out)
     assert (index.meta["fusion"], index.meta["weights"]) == ("sum", [0.5, 1.0, 0.5])
     assert {part: c.kind for part, c in index.calibrations.items()} == dict.fromkeys(
-        PARTS, "zscore"
+        EMBEDDINGS, "zscore"
     )
     assert {t.kind for t in index.transforms.values()} == {"whiten"}
     expected = brute_force(index, folders["queries"].parts, 3, "sum", (0.5, 1, 0.5))
@@ -353,7 +353,7 @@ def test_embedding_a_query(tmp_path, monkeypatch):
     image.write_bytes(b"")
     parts = embed_query("model", image=str(image), digest="abc")
     assert FakeModel.asked == ([None], [str(image)])
-    assert [parts[part].tolist() for part in PARTS] == [[[1] * 4], [[0] * 4], [[2] * 4]]
+    assert [parts[part].tolist() for part in EMBEDDINGS] == [[[1] * 4], [[0] * 4], [[2] * 4]]
     with pytest.raises(InputError, match="not the checkpoint"):
         embed_query("model", title="shoe", digest="xyz")
     with pytest.raises(InputError, match=r"none\.jpg is not there"):
