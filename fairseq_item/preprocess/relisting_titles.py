@@ -50,7 +50,7 @@ ABBREVIATIONS = {
     "orange": ("Org",),
     "pack": ("Pk",),
     "package": ("Pkg",),
-    "tokens": ("pcs",),
+    "pieces": ("pcs",),
     "purple": ("Prpl",),
     "quantity": ("Qty",),
     "sandals": ("Sndls",),

@@ -210,6 +210,11 @@ def test_abbreviations():
     assert titles == {f"{a} {b} Acme" for a in short for b in ("BLK", "BK")}
 
 
+def test_words_that_computers_use_otherwise_are_plain_words_here():
+    assert rewritten("3 pieces", abbreviate=1) == "3 pcs"
+    assert rewritten("3 tokens", abbreviate=1) == "3 tokens"
+
+
 def test_typos_are_one_slip_and_spare_model_numbers():
     slips = {rewritten("Shoe", seed, typo=1) for seed in range(80)}
     assert {"Sohe", "She", "Shhoe"} <= slips
