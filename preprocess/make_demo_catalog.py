@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw the demo catalogue. Installed as ``item-demo``."""
+"""Draw a synthetic catalogue. Installed as ``item-demo``."""
 
 import _path  # noqa: F401
 

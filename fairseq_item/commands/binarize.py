@@ -1,6 +1,6 @@
 """Titles of DATA_BIN/items/{split}.tsv to DATA_BIN/title, leaf categories to DATA_BIN/label.
 
-Needs title/bpe.model and title/dict.txt (train_bpe.py) and items/ (pack_images.py). Titles are
+Needs title/bpe.model and title/dict.txt (item-bpe) and items/ (item-pack). Titles are
 stored whole; the model cuts them to the length that it takes.
 
 title/{split}.bin and .idx are, byte for byte, what fairseq itself writes for the same tokens.
@@ -16,38 +16,40 @@ A category that training does not have, or none, is <unk>; how many there are is
 
 from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run
-from fairseq_item.data.titles import TitleTokenizer
+from fairseq_item.commands.common import Parser, run, say, splits
+from fairseq_item.data.titles import SPECIALS, TitleTokenizer
 from fairseq_item.errors import InputError
-from fairseq_item.preprocess.binarize import (
-    binarize_labels,
-    binarize_titles,
-    has_labels,
-    items_path,
-    label_ids,
-)
+from fairseq_item.preprocess.binarize import binarize_labels, binarize_titles, has_labels, label_ids
 
 
 def main(argv=None):
     parser = Parser(__doc__)
     parser.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/")
     parser.add_argument(
-        "--splits", nargs="+", metavar="SPLIT", help="train, valid, ...; all of items/ if not given"
-    )
+        "--splits", nargs="+", type=splits, metavar="SPLIT",
+        help="train, valid, ...; all of items/ if not given",
+    )  # fmt: skip
     args = parser.parse_args(argv)
 
     root = Path(args.data_bin)
-    splits = args.splits or sorted(path.stem for path in (root / "items").glob("*.tsv"))
-    if not splits:
-        raise InputError(f"{root / 'items'} has no .tsv file; run pack_images.py first")
+    names = [name for listed in args.splits or () for name in listed]
+    names = names or sorted(path.stem for path in (root / "items").glob("*.tsv"))
+    if not names:
+        raise InputError(f"{root / 'items'} has no .tsv file; run item-pack first")
     tokenizer = TitleTokenizer(root / "title" / "bpe.model", root / "title" / "dict.txt")
-    for split in splits:
-        binarize_titles(root, split, tokenizer)
-    labelled = [split for split in splits if has_labels(items_path(root, split))]
+    for name in names:
+        counts = binarize_titles(root, name, tokenizer)
+        empty = f", {counts.empty} of them empty" if counts.empty else ""
+        mean = counts.tokens / max(counts.titles - counts.empty, 1)
+        say(
+            f"{root / 'title' / name}.bin: {counts.titles} titles{empty}, {mean:.1f} tokens a title"
+        )
+    labelled = [name for name in names if has_labels(root, name)]
     if labelled:
         ids = label_ids(root, labelled)
-        for split in labelled:
-            binarize_labels(root, split, ids)
+        say(f"{root / 'label' / 'dict.txt'}: {len(ids) - len(SPECIALS)} leaf categories")
+        for name in labelled:
+            say(f"{root / 'label' / name}.bin: {binarize_labels(root, name, ids)} labels")
 
 
 def cli():

@@ -1,8 +1,8 @@
-"""Draw a product catalogue with true same-product groups: nothing is downloaded."""
+"""Draw a synthetic catalogue with true same-product groups: nothing is downloaded."""
 
-import os
+from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import Parser, add_seed, add_workers, positive, run, say
 from fairseq_item.demo.catalog import contact_sheet, write_catalog
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
@@ -11,50 +11,43 @@ from fairseq_item.files import atomic_path
 def build_parser():
     parser = Parser(__doc__)
     parser.add_argument("--out", metavar="DIR", help="folder for products.tsv and the images")
-    parser.add_argument("--products", type=int, default=1500, help="number of products")
+    parser.add_argument("--products", type=positive, default=1500, help="number of products")
     parser.add_argument(
-        "--listings",
-        type=int,
-        nargs=2,
-        default=(2, 4),
-        metavar=("MIN", "MAX"),
+        "--listings", type=positive, nargs=2, default=(2, 4), metavar=("MIN", "MAX"),
         help="listings a product, at least and at most",
-    )
-    parser.add_argument("--image-size", type=int, default=256, help="side of the photos in pixels")
-    parser.add_argument("--tar", action="store_true", help="write images.tar, not a folder images/")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same bytes")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that draw")
+    )  # fmt: skip
     parser.add_argument(
-        "--contact-sheet",
-        metavar="FILE.png",
-        help="draw a sheet: listings of a product of each kind, and of a near neighbour of it",
+        "--image-size", type=positive, default=256, help="side of the images in pixels"
     )
+    parser.add_argument("--tar", action="store_true", help="write images.tar, not a folder images/")
+    add_seed(parser, "the same seed draws the same bytes")
+    add_workers(parser)
+    parser.add_argument(
+        "--contact-sheet", metavar="FILE.png",
+        help="draw a sheet: listings of a product of each kind, and of a near neighbour of it",
+    )  # fmt: skip
     return parser
 
 
 def main(argv=None):
     args = build_parser().parse_args(argv)
-    check_settings(args)
-    if args.out:
-        write_catalog(args)
-    if args.contact_sheet:
-        with atomic_path(args.contact_sheet) as path:
-            contact_sheet(args).save(path, "PNG")
-        print(f"{args.contact_sheet}: contact sheet")
-
-
-def check_settings(args):
     least, most = args.listings
     if not args.out and not args.contact_sheet:
         raise InputError("nothing to write; name --out or --contact-sheet")
-    if args.products < 1:
-        raise InputError(f"--products {args.products} is not at least 1")
-    if not 1 <= least <= most:
-        raise InputError(f"--listings {least} {most}: the least must be from 1 to the most")
+    if least > most:
+        raise InputError(f"--listings {least} {most}: the smaller must come first")
     if not 16 <= args.image_size <= 2048:
         raise InputError(f"--image-size {args.image_size} is not between 16 and 2048")
-    if args.workers < 1:
-        raise InputError(f"--workers {args.workers} is not at least 1")
+    settings = args.products, (least, most), args.image_size, args.seed
+    if args.out:
+        out = Path(args.out)
+        count = write_catalog(out, *settings, args.tar, args.num_workers)
+        say(f"{out / 'products.tsv'}: {count} listings of {args.products} products")
+        say(f"{out / ('images.tar' if args.tar else 'images')}: {count} images")
+    if args.contact_sheet:
+        with atomic_path(args.contact_sheet) as path:
+            contact_sheet(*settings).save(path, "PNG")
+        say(f"{args.contact_sheet}: contact sheet")
 
 
 def cli():

@@ -1,32 +1,42 @@
 """Same-product search benchmark from any catalogue: second listings of its products.
 
 For products drawn at random, writes one or more further listings as another seller might have
-made them: the photo cropped, rotated, flipped, lit otherwise, its background tinted where that is
+made them: the image cropped, rotated, flipped, lit otherwise, its background tinted where that is
 plain, saved anew as JPEG; the title with words dropped, shuffled, abbreviated and mistyped, and
 with seller's filler. The catalogue itself is the index that they are searched in.
 
 Writes DIR/query.tsv, DIR/images/, DIR/truth.tsv (query_id, item_id), DIR/rejected.tsv (drawn
-products whose photo cannot be read; others are drawn in their place) and DIR/meta.json. With the
+products whose image cannot be read; others are drawn in their place) and DIR/meta.json. With the
 same seed, catalogue and version of Pillow the bytes are the same, whatever the order of the rows.
 """
 
-import os
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run
-from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
+from fairseq_item.commands.columns import add_columns, columns_of
+from fairseq_item.commands.common import (
+    Parser,
+    add_seed,
+    add_workers,
+    amount,
+    fraction,
+    positive,
+    run,
+    say,
+)
+from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.draw import draw
 from fairseq_item.data.images import ImageRoot
 from fairseq_item.errors import InputError
+from fairseq_item.files import refuse_overwriting
 from fairseq_item.preprocess.relist import (
+    FILES,
     BenchmarkWriter,
     Relister,
     Strengths,
-    number_wanted,
     relist,
-    report,
+    write_meta,
 )
 from fairseq_item.progress import progress
 
@@ -36,15 +46,13 @@ HELP = {
     "filler": "probability that seller's filler is added to a title",
     "abbreviate": "probability that a word which has a short form is abbreviated",
     "typo": "probability that a word is mistyped",
-    "crop_area": "part of the photo's area that a crop keeps, from and to",
+    "crop_area": "part of the image's area that a crop keeps, from and to",
     "rotate": "greatest rotation either way, in degrees",
-    "flip": "probability that a photo is mirrored",
+    "flip": "probability that an image is mirrored",
     "light": "greatest change of brightness, contrast and colour, as a part",
     "tint": "probability that a plain background is tinted",
     "jpeg_quality": "JPEG quality, from and to",
 }
-
-
 PROBABILITIES = ("drop", "shuffle", "filler", "abbreviate", "typo", "flip", "tint")
 
 
@@ -55,43 +63,51 @@ def build_parser():
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--products", type=int, metavar="N", help="number of products to relist")
-    amount.add_argument(
-        "--fraction", type=float, default=0.1, metavar="F", help="of the catalogue to relist"
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument(
+        "--products", type=positive, metavar="N", help="number of products to relist"
     )
-    parser.add_argument("--listings", type=int, default=1, help="second listings a product")
-    parser.add_argument("--seed", type=int, default=1, help="seed of every draw")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    number.add_argument(
+        "--fraction", type=fraction, default=0.1, metavar="F", help="of the catalogue to relist"
+    )
+    parser.add_argument("--listings", type=positive, default=1, help="second listings a product")
+    add_seed(parser, "seed of every draw")
+    add_workers(parser)
     group = parser.add_argument_group("strengths")
     for field in fields(Strengths):
         pair = isinstance(field.default, tuple)
+        kind = fraction if field.name in PROBABILITIES else amount
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=type(field.default[0]) if pair else float,
+            type=positive if field.name == "jpeg_quality" else kind,
             nargs=2 if pair else None,
             metavar=("FROM", "TO") if pair else "X",
             default=field.default,
             help=HELP[field.name],
         )
-    add_column_arguments(parser)
+    add_columns(parser)
     return parser
 
 
 def main(argv=None):
     args = build_parser().parse_args(argv)
-    strengths = strengths_from(args)
-    catalog = read_catalog(args.catalog, Columns.from_args(args))
+    out, strengths = Path(args.out), strengths_from(args)
+    refuse_overwriting(args.catalog, [out / name for name in FILES])
+    catalog = read_catalog(args.catalog, columns_of(args))
     rows = [row for _, row in catalog]
-    wanted = number_wanted(args, len(rows))
+    wanted = args.products or round(args.fraction * len(rows))
+    if not 0 < wanted <= len(rows):
+        raise InputError(
+            f"{args.catalog} has {len(rows)} rows, of which {wanted} were asked for; change "
+            "--products or --fraction"
+        )
     drawn = sorted(rows, key=lambda row: draw(args.seed, "choice", row["id"]))
     relister = Relister(ImageRoot(args.image_root), strengths, args.listings, args.seed)
 
-    out = Path(args.out)
     (out / "images").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows)
-        made = relist(drawn, relister, wanted, args.workers)
+        made = relist(drawn, relister, wanted, args.num_workers)
         for row, listings, reason in progress(made, "relisting", wanted, "product"):
             if reason is None:
                 writer.add(row, listings)
@@ -99,10 +115,14 @@ def main(argv=None):
                 writer.reject(row, reason)
         if not writer.query.count:
             raise InputError(
-                f"none of the photos of {args.catalog} can be read from {args.image_root} "
+                f"none of the images of {args.catalog} can be read from {args.image_root} "
                 f"({row['image']}: {reason}); name the right --image-root"
             )
-    report(args, strengths, writer)
+    name = Path(args.catalog).name
+    write_meta(out, name, len(rows), strengths, args.listings, args.seed, writer.counts)
+    for count, (file, what) in zip(writer.counts, FILES.items()):
+        say(f"{out / file}: {count} {what}")
+    say(f"{out / 'images'}: {writer.query.count} images")
 
 
 def strengths_from(args):
@@ -111,13 +131,11 @@ def strengths_from(args):
         value = getattr(args, field.name)
         values[field.name] = tuple(value) if isinstance(value, list) else value
     strengths = Strengths(**values)
-    if not all(0 <= values[name] <= 1 for name in PROBABILITIES):
-        raise InputError(f"--{', --'.join(PROBABILITIES)} are probabilities; use 0 to 1")
     if not 0 < strengths.crop_area[0] <= strengths.crop_area[1] <= 1:
         raise InputError("--crop-area must be two parts above 0, at most 1, the smaller first")
-    if not 1 <= strengths.jpeg_quality[0] <= strengths.jpeg_quality[1] <= 95:
+    if not strengths.jpeg_quality[0] <= strengths.jpeg_quality[1] <= 95:
         raise InputError("--jpeg-quality must be two numbers from 1 to 95, the smaller first")
-    if not (0 <= strengths.rotate <= 180 and 0 <= strengths.light < 1):
+    if strengths.rotate > 180 or strengths.light >= 1:
         raise InputError("--rotate must be 0 to 180 degrees and --light at least 0 and below 1")
     return strengths
 

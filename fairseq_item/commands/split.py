@@ -7,12 +7,17 @@ With --stratify every leaf category is split in the same proportions, and none i
 train.tsv. Where the catalogue has a split column, rows that fill it go where it says.
 """
 
+import logging
 from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run
-from fairseq_item.data.catalog import Columns, add_column_arguments, read_catalog
+from fairseq_item.commands.columns import add_columns, columns_of
+from fairseq_item.commands.common import Parser, add_seed, amount, run, say
+from fairseq_item.data.catalog import read_catalog
 from fairseq_item.errors import InputError
-from fairseq_item.preprocess.split import SPLIT_NAMES, SPLITS, assign, logger, read_groups, write
+from fairseq_item.files import refuse_overwriting
+from fairseq_item.preprocess.split import SPLIT_NAMES, SPLITS, assign, read_groups, write
+
+logger = logging.getLogger(__name__)
 
 
 def main(argv=None):
@@ -20,29 +25,29 @@ def main(argv=None):
     parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--ratios", nargs=3, type=float, default=[90, 5, 5], metavar=("TRAIN", "VALID", "TEST"),
+        "--ratios", nargs=3, type=amount, default=[90, 5, 5], metavar=("TRAIN", "VALID", "TEST"),
         help="parts that go to each split; with 0 the split is not written",
     )  # fmt: skip
     parser.add_argument("--stratify", action="store_true", help="split each leaf category alike")
     parser.add_argument(
         "--ignore-split-column", action="store_true", help="draw rows that have a split, too"
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of the draw")
-    add_column_arguments(parser)
+    add_seed(parser, "seed of the draw")
+    add_columns(parser)
     args = parser.parse_args(argv)
 
-    if min(args.ratios) < 0 or sum(args.ratios) <= 0:
-        raise InputError(f"--ratios {args.ratios}: name three parts of at least 0, one above it")
-    if Path(args.catalog).resolve() in [Path(args.out, f"{n}.tsv").resolve() for n in SPLIT_NAMES]:
-        raise InputError(f"--out {args.out} would overwrite {args.catalog}; name another folder")
-    columns = Columns.from_args(args)
+    if not sum(args.ratios):
+        raise InputError("--ratios 0 0 0: at least one must be above 0")
+    refuse_overwriting(args.catalog, [Path(args.out, f"{name}.tsv") for name in SPLIT_NAMES])
     require = ("id", "title", "image") + (("leaf_category",) if args.stratify else ())
-    catalog = read_catalog(args.catalog, columns, require)
+    catalog = read_catalog(args.catalog, columns_of(args), require)
     groups, row_groups = read_groups(catalog, args.stratify, args.ignore_split_column)
     assign(groups, args.ratios, args.seed)
     counts = write(catalog, row_groups, Path(args.out))
+    for name, count in counts.items():
+        say(f"{Path(args.out) / name}.tsv: {count} rows")
     for name, ratio in zip(SPLITS, args.ratios):
-        if ratio > 0 and not counts[name]:
+        if ratio > 0 and name not in counts:
             logger.warning("%s has too few rows for any in %s", args.catalog, name)
 
 

@@ -1,23 +1,12 @@
 """Reading a catalogue of products: any of its formats, under one set of column names."""
 
+import os
 from dataclasses import dataclass, fields
 
-from fairseq_item.data.catalog_formats import open_table
+from fairseq_item.data.catalog_formats import open_catalog_file
+from fairseq_item.data.duplicates import Duplicates
 from fairseq_item.data.text import clean_field
-from fairseq_item.data.tsv import TsvWriter, iter_items, read_items, write_tsv
-from fairseq_item.data.unique import Suspects
 from fairseq_item.errors import InputError
-
-__all__ = [
-    "Catalog",
-    "Columns",
-    "TsvWriter",
-    "add_column_arguments",
-    "iter_items",
-    "read_catalog",
-    "read_items",
-    "write_tsv",
-]
 
 
 @dataclass(frozen=True)
@@ -31,51 +20,33 @@ class Columns:
     product: str = "product"
     split: str = "split"
 
-    @classmethod
-    def from_args(cls, args):
-        """Take the names that :func:`add_column_arguments` parsed."""
-        return cls(**{field.name: getattr(args, f"{field.name}_column") for field in fields(cls)})
-
-
-HELP = {
-    "id": "unique id of a row",
-    "title": "title",
-    "image": "file name of the image, relative to the image root",
-    "leaf_category": "leaf category, if there is one",
-    "product": "product that several rows may share, if there is one",
-    "split": "train, valid or test, if there is one",
-}
-
-
-def add_column_arguments(parser):
-    """Add a flag per column: ``--id-column``, ``--title-column`` and so on."""
-    group = parser.add_argument_group("names of the catalogue's columns")
-    for field in fields(Columns):
-        flag = f"--{field.name.replace('_', '-')}-column"
-        group.add_argument(flag, default=field.default, metavar="NAME", help=HELP[field.name])
-
 
 class Catalog:
     """The rows of a catalogue, under the names of :class:`Columns` whatever its file calls them.
 
     Iterating yields (number, row): the line (``unit`` "line", counting the header) or row
-    (``unit`` "row", Parquet) it lies on, and a dict of strings, column name -> value. Every
-    iteration reads the file anew, row by row, so that a catalogue need not fit into memory.
+    (``unit`` "row", Parquet) it lies on, and a dict of strings, column name -> value; ids and
+    products without spaces around them. Every iteration reads the file anew, row by row, so that
+    a catalogue need not fit into memory; the first that comes to the end looks for repeated ids.
 
     Attributes:
+        path, columns: as given.
         fieldnames: id, title, image, those of leaf_category, product and split that there are,
             then the further columns in the file's order. A further column that has one of the
             six names without being mapped to it is called ``catalog_{name}``.
 
     Raises:
         InputError: the file cannot be read or lacks a column. Iterating raises it too: at an
-            empty id, at a broken row, and at the end if an id is repeated or there was no row.
+            empty id, at a broken row, and at the end if an id is repeated, there was no row, or
+            the file is not the one that was opened at first.
     """
 
     def __init__(self, path, columns=Columns(), require=("id", "title", "image")):
-        self.path = path
-        self._table = open_table(path)
-        self.unit = self._table.unit
+        self.path, self.columns = path, columns
+        self._file = open_catalog_file(path)
+        self._state = _state(path)
+        self._ids_checked = False
+        self.unit = self._file.unit
         names = self._canonical_names(columns, require)
         known = [field.name for field in fields(Columns) if field.name in names]
         self.fieldnames = known + [name for name in names if name not in known]
@@ -84,7 +55,7 @@ class Catalog:
 
     def _canonical_names(self, columns, require):
         """The names that the file's columns get, in the file's order."""
-        found = self._table.fieldnames
+        found = self._file.fieldnames
         repeated = [name for name in found if found.count(name) > 1]
         if repeated:
             raise InputError(f"{self.path} has two columns '{repeated[0]}'; rename one of them")
@@ -120,33 +91,56 @@ class Catalog:
 
     def __iter__(self):
         names, order = self.fieldnames, self._order
-        has_id = names[:1] == ["id"]
-        suspects = Suspects()
+        stripped = [name for name in ("id", "product") if name in names]
+        duplicates = None if self._ids_checked or "id" not in names else Duplicates()
         number = None
-        for number, values in self._table.rows():
+        self._refuse_change()
+        for number, values in self._file.rows():
             row = {name: values[i] for name, i in zip(names, order)}
-            if has_id:
-                row["id"] = _clean_id(row["id"])
-                if not row["id"]:
-                    where = self.where(number)
-                    raise InputError(f"{where} has an empty id; give each row one of its own")
-                suspects.add(row["id"])
+            for name in stripped:
+                row[name] = _strip(row[name])
+            if not row.get("id", True):
+                raise InputError(
+                    f"{self.where(number)} has an empty id; give each row one of its own"
+                )
+            if duplicates is not None:
+                duplicates.add(row["id"])
             yield number, row
         if number is None:
             raise InputError(f"{self.path} has no rows; it needs one per product")
-        repeat = suspects.repeat(
-            lambda: ((number, _clean_id(values[order[0]])) for number, values in self._table.rows())
+        if duplicates is not None:
+            self._refuse_repeated_ids(duplicates)
+        self._refuse_change()
+
+    def _refuse_change(self):
+        if _state(self.path) != self._state:
+            raise InputError(f"{self.path} was changed while it was being read; run again")
+
+    def _refuse_repeated_ids(self, duplicates):
+        position = self._order[self.fieldnames.index("id")]
+        repeated = duplicates.first(
+            lambda: ((number, _strip(values[position])) for number, values in self._file.rows())
         )
-        if repeat:
-            name, number, first = repeat
+        if repeated:
+            name, number, first = repeated
             raise InputError(
                 f"{self.where(number)} repeats the id '{name}' of {self.unit} {first}; "
                 "give each row one of its own"
             )
+        self._ids_checked = True
 
 
-def _clean_id(value):
+def _strip(value):
     return clean_field(value).strip()
+
+
+def _state(path):
+    """What changes when a file is written anew; None where it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_catalog(path, columns=Columns(), require=("id", "title", "image")):

@@ -1,4 +1,4 @@
-"""The file formats of a catalogue, each read into the same plain table."""
+"""The file formats of a catalogue, each read as the same plain rows of strings."""
 
 import csv
 import gzip
@@ -18,7 +18,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 @dataclass
-class Table:
+class CatalogFile:
     """A catalogue as it lies in its file.
 
     Attributes:
@@ -33,8 +33,8 @@ class Table:
     unit: str = "line"
 
 
-def open_table(path):
-    """The :class:`Table` of a file, by its extension.
+def open_catalog_file(path):
+    """The :class:`CatalogFile` of a path, by its extension.
 
     Raises:
         InputError: the file is missing, empty, or in no format that is known; ``rows()`` raises
@@ -84,7 +84,7 @@ def _check_length(path, number, values, fieldnames, mend):
 
 
 def _with_header(path, parse, mend):
-    """A table of a text format whose first row holds the names of the columns.
+    """A file of a text format whose first row holds the names of the columns.
 
     Args:
         parse: makes (line number, list of values) of what ``_lines`` yields, header included.
@@ -101,7 +101,7 @@ def _with_header(path, parse, mend):
     fieldnames = next(parse(path), (0, []))[1]
     if not fieldnames:
         raise InputError(f"{path} is empty; it needs a header and a row per product")
-    return Table(fieldnames, rows)
+    return CatalogFile(fieldnames, rows)
 
 
 def _parse_tsv(path):
@@ -165,7 +165,7 @@ def _open_json_lines(path):
         for number, record in _parse_json_lines(path):
             yield number, [_string(record.get(name)) for name in fieldnames]
 
-    return Table(fieldnames, rows)
+    return CatalogFile(fieldnames, rows)
 
 
 def _open_parquet(path):
@@ -188,7 +188,7 @@ def _open_parquet(path):
                     number += 1
                     yield number, [_string(value) for value in values]
 
-    return Table(fieldnames, rows, unit="row")
+    return CatalogFile(fieldnames, rows, unit="row")
 
 
 @contextmanager

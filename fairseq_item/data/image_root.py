@@ -1,4 +1,4 @@
-"""The place a catalogue's images lie in: a folder or an uncompressed tar."""
+"""Where a catalogue's images lie: a folder or an uncompressed tar."""
 
 import os
 import posixpath

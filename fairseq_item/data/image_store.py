@@ -6,96 +6,29 @@ store without it is not whole.
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+import os
+from array import array
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fairseq_item.data.mmap_index import MMapIndex, MMapIndexWriter, bin_path, idx_path
+from fairseq_item.data.image_store_meta import (
+    CHANNELS,
+    CODECS,
+    VERSION,
+    StoreMeta,
+    json_path,
+    read_meta,
+    store_checksum,
+    write_meta,
+)
+from fairseq_item.data.mmap_index import MMapIndex, bin_path, idx_path, write_idx
 from fairseq_item.data.patches import patchify, unpatchify
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
-
-VERSION = 1
-CODECS = ("patches", "jpeg")
-CHANNELS = 3
-
-
-@dataclass(frozen=True)
-class StoreMeta:
-    """What ``prefix.json`` says of a store.
-
-    Attributes:
-        codec: "patches" or "jpeg".
-        image_size: side of the square images in pixels.
-        patch_size: side of a patch in pixels; for "jpeg" the one that the size was chosen for.
-        channels: values a pixel, 3.
-        count: number of images.
-        checksum: SHA-256 of ``.bin`` followed by ``.idx``, in hexadecimal.
-        version: version of this format.
-        fit: how images were brought to a square: "pad", "crop" or "stretch".
-        jpeg_quality: quality of "jpeg" items, None for "patches".
-        source: digest of the catalogue and settings the store was made from, "" where unknown.
-    """
-
-    codec: str
-    image_size: int
-    patch_size: int
-    channels: int
-    count: int
-    checksum: str
-    version: int
-    fit: str
-    jpeg_quality: int | None = None
-    source: str = ""
-
-
-def json_path(prefix):
-    return Path(f"{prefix}.json")
-
-
-def write_meta(prefix, meta):
-    with atomic_path(json_path(prefix)) as path:
-        path.write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
-
-
-def read_meta(prefix):
-    """Read ``prefix.json``.
-
-    Raises:
-        InputError: it is missing, damaged, or of another version.
-    """
-    path = json_path(prefix)
-    if not path.exists():
-        raise InputError(f"{path} is missing, so the store is not whole; run pack_images.py again")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["version"]
-        if version == VERSION:
-            meta = StoreMeta(**values)
-            whole = [meta.image_size, meta.patch_size, meta.channels, meta.count]
-            if meta.codec in CODECS and all(isinstance(value, int) for value in whole):
-                return meta
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is damaged ({error}); run pack_images.py again") from None
-    if version != VERSION:
-        raise InputError(
-            f"{path} has format version {version}, this program reads {VERSION}; pack again"
-        )
-    raise InputError(f"{path} describes no store known here; run pack_images.py again")
-
-
-def store_checksum(prefix):
-    """SHA-256 of ``prefix.bin`` followed by ``prefix.idx``, in hexadecimal."""
-    digest = hashlib.sha256()
-    for path in (bin_path(prefix), idx_path(prefix)):
-        with open(path, "rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def encode_image(image, codec, patch_size, jpeg_quality=90):
@@ -214,8 +147,19 @@ class ImageStore:
             )
 
 
+def unfinished_path(prefix):
+    """Where the items of a store lie while it is written."""
+    prefix = Path(prefix)
+    return prefix.with_name(f".{prefix.name}.unfinished")
+
+
 class ImageStoreWriter:
-    """Write square images one after another; use as a context manager.
+    """Write an image store, item after item; it appears under its name only when it is whole.
+
+    Until then the items lie in ``unfinished``, beside the store. As a context manager, the store
+    is finished at the end of the block, or given up on an exception. Who wants to go on after
+    being killed opens the writer with ``resume``, calls :meth:`recover` for what was written, and
+    ends with :meth:`finish`.
 
     Args:
         prefix: path without suffix.
@@ -224,16 +168,30 @@ class ImageStoreWriter:
         patch_size: side of a patch in pixels.
         fit: how the images were brought to a square, for the record.
         jpeg_quality: 1 to 95, for codec "jpeg".
+        source: digest of what the store is made from, for the record.
+        resume: whether to keep what an earlier writer left.
+
+    Attributes:
+        sizes: bytes of each item so far.
+        unfinished: where the items lie.
     """
 
     def __init__(
-        self, prefix, codec="patches", image_size=256, patch_size=16, fit="pad", jpeg_quality=90
+        self,
+        prefix,
+        codec="patches",
+        image_size=256,
+        patch_size=16,
+        fit="pad",
+        jpeg_quality=90,
+        source="",
+        resume=False,
     ):
         if codec not in CODECS:
             raise ValueError(f"codec is {codec!r}; it must be one of {', '.join(CODECS)}")
         if image_size % patch_size:
             raise ValueError(f"{image_size} pixels are not a multiple of {patch_size}")
-        self.prefix = str(prefix)
+        self.prefix = Path(prefix)
         self._meta = StoreMeta(
             codec=codec,
             image_size=image_size,
@@ -244,12 +202,50 @@ class ImageStoreWriter:
             version=VERSION,
             fit=fit,
             jpeg_quality=jpeg_quality if codec == "jpeg" else None,
+            source=source,
         )
-        self._writer = MMapIndexWriter(prefix, np.uint8)
+        self.sizes = array("i")  # 4 bytes an item, where a list would take 36
+        self._end, self._digest = 0, hashlib.sha256()
+        self.unfinished = unfinished_path(prefix)
+        self.unfinished.parent.mkdir(parents=True, exist_ok=True)
+        if resume:
+            self._take_back_renamed()
+        keep = resume and self.unfinished.exists()
+        self._data = open(self.unfinished, "r+b" if keep else "w+b")  # noqa: SIM115  (for close())
 
-    def __enter__(self):
-        self._writer.__enter__()
-        return self
+    def _take_back_renamed(self):
+        """Undo the renaming of a writer that was killed between that and the description."""
+        data = bin_path(self.prefix)
+        if not self.unfinished.exists() and not json_path(self.prefix).exists() and data.exists():
+            os.replace(data, self.unfinished)
+
+    def recover(self, sizes, sha256):
+        """Take up the next items that an earlier writer left.
+
+        Args:
+            sizes: bytes of each.
+            sha256: digest of all of them, in hexadecimal.
+
+        Returns:
+            bool: whether they are there, unharmed; if not, nothing more can be recovered.
+        """
+        data = self._data.read(sum(sizes))
+        whole = hashlib.sha256(data).hexdigest() == sha256
+        if whole:
+            self._count(sizes, data)
+        return whole
+
+    def _count(self, sizes, data):
+        self.sizes.extend(sizes)
+        self._digest.update(data)
+        self._end += len(data)
+
+    def append(self, sizes, data):
+        """Append encoded items: the bytes of each, one after another, and their sizes."""
+        self._data.seek(self._end)  # over what could not be recovered
+        self._data.write(data)
+        self._data.flush()
+        self._count(sizes, data)
 
     def add(self, image):
         """Append an image of ``image_size`` x ``image_size``, PIL in RGB or uint8 (H, W, 3)."""
@@ -258,14 +254,39 @@ class ImageStoreWriter:
         if shape != (meta.image_size, meta.image_size, meta.channels):
             raise ValueError(f"an image of shape {shape} in a store of {meta.image_size} pixels")
         item = encode_image(image, meta.codec, meta.patch_size, meta.jpeg_quality)
-        self._writer.add(item)
+        self.append([len(item)], item)
+
+    def retire_old(self):
+        """Make a store that has the same name unreadable; :meth:`finish` does it, too."""
+        json_path(self.prefix).unlink(missing_ok=True)
+
+    def finish(self):
+        """Put the store in its place, its description last; returns its ``StoreMeta``."""
+        self._data.truncate(self._end)
+        self._data.close()
+        self.retire_old()
+        with atomic_path(idx_path(self.prefix)) as path:
+            write_idx(path, self.sizes, np.uint8)
+            self._digest.update(path.read_bytes())
+        os.replace(self.unfinished, bin_path(self.prefix))
+        meta = replace(self._meta, count=len(self.sizes), checksum=self._digest.hexdigest())
+        write_meta(self.prefix, meta)
+        return meta
+
+    def close(self):
+        """Leave the items where they are."""
+        self._data.close()
+
+    def discard(self):
+        """Remove what was written."""
+        self._data.close()
+        self.unfinished.unlink(missing_ok=True)
+
+    def __enter__(self):
+        return self
 
     def __exit__(self, kind, error, trace):
         if kind is None:
-            # The old description must not outlive the files it describes.
-            json_path(self.prefix).unlink(missing_ok=True)
-        self._writer.__exit__(kind, error, trace)
-        if kind is None:
-            count, checksum = len(self._writer.sizes), store_checksum(self.prefix)
-            values = {**asdict(self._meta), "count": count, "checksum": checksum}
-            write_meta(self.prefix, StoreMeta(**values))
+            self.finish()
+        else:
+            self.discard()

@@ -105,7 +105,7 @@ def _rgb(image):
 
 
 def _eight_bits(image):
-    """A greyscale image of more than 8 bits as 8 bits, and its transparent places, if any.
+    """A greyscale image of more than 8 bits as 8 bits, and its transparent pixels, if any.
 
     Values of 0 to 65,535 are taken for 16-bit samples. Others have no scale of their own, so
     their range is spread over black to white.

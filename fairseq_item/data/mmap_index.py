@@ -10,11 +10,13 @@ then ``count`` sizes in elements (int32) and ``count`` byte offsets into ``.bin`
 import os
 import struct
 from array import array
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
 
 MAGIC = b"MMIDIDX\x00\x00"
 HEADER = struct.Struct("<9sQBQ")
@@ -169,14 +171,14 @@ class MMapIndexWriter:
         self.prefix = str(prefix)
         self.dtype = np.dtype(dtype)
         self.sizes = array("i")  # 4 bytes an item, where a list would take 36
-        self._temporary = {p: p.with_name(f".{p.name}.tmp") for p in self._paths()}
-
-    def _paths(self):
-        return bin_path(self.prefix), idx_path(self.prefix)
 
     def __enter__(self):
-        bin_path(self.prefix).parent.mkdir(parents=True, exist_ok=True)
-        self._bin = open(self._temporary[bin_path(self.prefix)], "wb")
+        with ExitStack() as stack:
+            # What is entered last is left first: the data take their place before the index.
+            self._idx = stack.enter_context(atomic_path(idx_path(self.prefix)))
+            data = stack.enter_context(atomic_path(bin_path(self.prefix)))
+            self._bin = stack.enter_context(open(data, "wb"))
+            self._stack = stack.pop_all()
         return self
 
     def add(self, item):
@@ -190,14 +192,9 @@ class MMapIndexWriter:
         self.sizes.append(count)
 
     def __exit__(self, kind, error, trace):
-        self._bin.close()
         if kind is None:
-            write_idx(self._temporary[idx_path(self.prefix)], self.sizes, self.dtype)
-            for path in self._paths():
-                os.replace(self._temporary[path], path)
-        else:
-            for temporary in self._temporary.values():
-                temporary.unlink(missing_ok=True)
+            write_idx(self._idx, self.sizes, self.dtype)
+        self._stack.__exit__(kind, error, trace)
 
 
 def write_idx(path, sizes, dtype):

@@ -8,7 +8,7 @@ from fairseq_item.data.labels import unescape_label
 from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.titles import SPECIALS, UNK, read_dictionary
 from fairseq_item.data.token_store import TokenStore
-from fairseq_item.data.tsv import iter_items
+from fairseq_item.data.tsv import read_table
 from fairseq_item.errors import InputError
 
 # In place of a class: a category that training does not have, and no category at all.
@@ -63,5 +63,5 @@ def read_targets(data_bin, split, classes):
 def category_column(data_bin, split):
     """Yield the leaf category of each item of a split, "" where it has none."""
     for shard in shard_names(data_bin, split):
-        for item in iter_items(Path(data_bin) / "items" / f"{shard}.tsv"):
-            yield item.get("leaf_category", "").strip()
+        items = read_table(Path(data_bin) / "items" / f"{shard}.tsv")
+        yield from (name.strip() for name in items.values("leaf_category"))

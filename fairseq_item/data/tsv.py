@@ -1,10 +1,176 @@
-"""Tab-separated files without quoting: the form of everything that preprocessing writes."""
+"""Tab-separated files: UTF-8, a header, no quoting; all that preprocessing and search write."""
 
 from contextlib import ExitStack
+from itertools import repeat
 
+import numpy as np
+
+from fairseq_item.data.duplicates import Duplicates
+from fairseq_item.data.lines import Lines
 from fairseq_item.data.text import clean_field
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
+
+
+class Table:
+    """Rows of strings under named columns; ``table[i]`` is row ``i`` as a dict.
+
+    A table that was read stays in its file, whose lines are read and taken apart when they are
+    asked for: a million rows as lists of strings would take seconds and most of a gigabyte.
+
+    Args:
+        fieldnames: names of the columns.
+        rows: list of lists of str, each as long as ``fieldnames``.
+    """
+
+    def __init__(self, fieldnames, rows):
+        self.fieldnames = list(fieldnames)
+        self._lines, self._rows = None, rows
+
+    @classmethod
+    def of_lines(cls, fieldnames, lines):
+        """A table of ``lines``: strings with a tab between two values, as many as there are names.
+
+        Args:
+            fieldnames: names of the columns.
+            lines: list of str, or ``Lines``.
+        """
+        table = cls(fieldnames, None)
+        table._lines = lines
+        return table
+
+    @classmethod
+    def of(cls, items):
+        """A table of ``items``: a ``Table`` as it is, or a list of dicts with the same keys."""
+        if isinstance(items, Table):
+            return items
+        items = list(items)
+        fieldnames = list(items[0]) if items else ["id", "title", "image"]
+        return cls(fieldnames, [[item.get(name, "") for name in fieldnames] for item in items])
+
+    @classmethod
+    def joined(cls, tables):
+        """The rows of several tables, one after the other, under the columns of all of them."""
+        if len(tables) == 1:
+            return tables[0]
+        fieldnames = list(dict.fromkeys(name for table in tables for name in table.fieldnames))
+        if all(t._rows is None and t.fieldnames == fieldnames for t in tables):
+            return cls.of_lines(fieldnames, [line for table in tables for line in table._lines])
+        columns = [[v for table in tables for v in table.values(name)] for name in fieldnames]
+        return cls(fieldnames, [list(row) for row in zip(*columns)])
+
+    @property
+    def rows(self):
+        """All rows, list of lists of str: the table's own, to be changed where need be."""
+        if self._rows is None:
+            self._rows, self._lines = [line.split("\t") for line in self._lines], None
+        return self._rows
+
+    def __len__(self):
+        return len(self._lines if self._rows is None else self._rows)
+
+    def __getitem__(self, i):
+        row = self._lines[i].split("\t") if self._rows is None else self._rows[i]
+        return dict(zip(self.fieldnames, row))
+
+    def __iter__(self):
+        """Yield each row as a list of str."""
+        if self._rows is None:
+            return (line.split("\t") for line in self._lines)
+        return iter(self._rows)
+
+    def dicts(self):
+        """Yield each row as a dict, column name -> value."""
+        return (dict(zip(self.fieldnames, row)) for row in self)
+
+    def column(self, name):
+        """All values of a column; empty strings where there is no such column."""
+        return list(self.values(name))
+
+    def values(self, name):
+        """Yield what :meth:`column` lists."""
+        if name not in self.fieldnames:
+            return repeat("", len(self))
+        position = self.fieldnames.index(name)
+        if self._rows is None:
+            return (line.split("\t", position + 1)[position] for line in self._lines)
+        return (row[position] for row in self._rows)
+
+
+def read_table(path, required=(), only=False):
+    """Read a TSV file.
+
+    Args:
+        path: the file.
+        required: columns that it must have.
+        only: refuse any further column.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8, lacks a column, has one column twice or
+            one too many, or has a row that is longer or shorter than the header.
+    """
+    try:
+        lines = Lines(path)
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(
+            f"{path} is missing; name an existing TSV file, or run the step that writes it"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error.reason}); convert it") from None
+    if not lines.header:
+        raise InputError(f"{path} is empty; it needs a header with {', '.join(required)}")
+    fieldnames = lines.header.split("\t")
+    if len(set(fieldnames)) != len(fieldnames):
+        raise InputError(f"{path} row 1 names a column twice; rename one of them")
+    missing = [name for name in required if name not in fieldnames]
+    if missing:
+        raise InputError(f"{path} row 1 lacks {', '.join(missing)}; it has {', '.join(fieldnames)}")
+    unknown = [name for name in fieldnames if name not in required]
+    if only and unknown:
+        raise InputError(f"{path} row 1 has unknown columns {', '.join(unknown)}; remove them")
+    _check_lengths(path, lines, len(fieldnames))
+    return Table.of_lines(fieldnames, lines)
+
+
+def _check_lengths(path, lines, length):
+    number = 2
+    for values in (tabs + 1 for tabs in lines.count("\t")):
+        bad = np.flatnonzero(values != length)
+        if len(bad):
+            raise InputError(
+                f"{path} row {number + bad[0]} has {values[bad[0]]} values where the header has "
+                f"{length}; mend that row"
+            )
+        number += len(values)
+
+
+def check_ids(table, path):
+    """Refuse a table read from ``path`` if its column ``id`` does not name the rows.
+
+    Raises:
+        InputError: an id is empty or occurs twice.
+    """
+    _check_ids(lambda: enumerate(table.values("id"), start=2), path)
+
+
+def unique_ids(table, path):
+    """The column ``id`` of a table read from ``path``; raises as :func:`check_ids`."""
+    ids = table.column("id")
+    _check_ids(lambda: enumerate(ids, start=2), path)
+    return ids
+
+
+def _check_ids(numbered, path):
+    """``numbered``: function that iterates over (row, id)."""
+    duplicates = Duplicates()
+    for row, name in numbered():
+        if not name:
+            raise InputError(f"{path} row {row} has an empty id; give every row its own")
+        duplicates.add(name)
+    repeated = duplicates.first(numbered)
+    if repeated:
+        name, row, first = repeated
+        raise InputError(f"{path} row {row} has the id {name!r} of row {first}; give it its own")
 
 
 class TsvWriter:
@@ -15,6 +181,9 @@ class TsvWriter:
     Args:
         path: the file to be written.
         fieldnames: the header.
+
+    Attributes:
+        count: rows written so far.
     """
 
     def __init__(self, path, fieldnames):
@@ -34,11 +203,15 @@ class TsvWriter:
 
     def write(self, row):
         """Append a row: a dict; fields that it lacks are left empty, others are ignored."""
-        self._write(row.get(name, "") for name in self.fieldnames)
+        self.write_values(row.get(name, "") for name in self.fieldnames)
+
+    def write_values(self, values):
+        """Append a row: its values, as many as there are columns."""
+        self._write(values)
         self.count += 1
 
     def _write(self, values):
-        self._file.write("\t".join([clean_field(value) for value in values]) + "\n")
+        self._file.write("\t".join([clean_field(str(value)) for value in values]) + "\n")
 
     def __exit__(self, *error):
         return self._stack.__exit__(*error)
@@ -52,44 +225,8 @@ def write_tsv(path, fieldnames, rows):
     return writer.count
 
 
-def iter_items(path, columns=None):
-    """Rows of a TSV that preprocessing wrote (``items/{split}.tsv``, ``truth.tsv``), one by one.
-
-    Args:
-        path: the file.
-        columns: names of the columns wanted; all by default.
-
-    Yields:
-        dict: column name -> value.
-
-    Raises:
-        InputError: the file is missing, is not UTF-8, lacks a column, or has a row of another
-            length than its header.
-    """
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            header = file.readline().rstrip("\r\n").split("\t")
-            missing = [name for name in columns or () if name not in header]
-            if missing:
-                raise InputError(f"{path} has no column '{missing[0]}'; write it again")
-            wanted = None if columns is None else [(c, header.index(c)) for c in columns]
-            for number, line in enumerate(file, 2):
-                values = line.rstrip("\r\n").split("\t")
-                if len(values) != len(header):
-                    raise InputError(
-                        f"{path} line {number} has {len(values)} fields where the header has "
-                        f"{len(header)}; write it again"
-                    )
-                if wanted is None:
-                    yield dict(zip(header, values))
-                else:
-                    yield {name: values[i] for name, i in wanted}
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; run the step that writes it") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8; write it again") from None
-
-
-def read_items(path, columns=None):
-    """As :func:`iter_items`, all rows in a list: row ``i`` is sample ``i`` of its split."""
-    return list(iter_items(path, columns))
+def write_table(path, table):
+    """Write a :class:`Table`."""
+    with TsvWriter(path, table.fieldnames) as writer:
+        for row in table:
+            writer.write_values(row)

@@ -16,19 +16,19 @@ def smooth(points, closed=True, steps=7):
     Returns:
         array of shape (n, 2).
     """
-    places = np.array([point[:2] for point in points], float)
+    positions = np.array([point[:2] for point in points], float)
     corner = np.array([len(point) == 3 for point in points])
-    after, before = np.roll(places, -1, 0), np.roll(places, 1, 0)
+    after, before = np.roll(positions, -1, 0), np.roll(positions, 1, 0)
     tangents = np.where(corner[:, None], 0, (after - before) / 2)
     ends = np.roll(tangents, -1, 0)
     if not closed:
-        places, after, ends = places[:-1], after[:-1], ends[:-1]
+        positions, after, ends = positions[:-1], after[:-1], ends[:-1]
         tangents[0] = 0
         ends[-1] = 0
         tangents = tangents[:-1]
     t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
     curve = (
-        (2 * t**3 - 3 * t**2 + 1) * places
+        (2 * t**3 - 3 * t**2 + 1) * positions
         + (t**3 - 2 * t**2 + t) * tangents
         + (3 * t**2 - 2 * t**3) * after
         + (t**3 - t**2) * ends

@@ -1,4 +1,4 @@
-"""Draw a product catalogue with true same-product groups: nothing is downloaded."""
+"""A synthetic catalogue with true same-product groups: nothing is downloaded."""
 
 import hashlib
 import io
@@ -6,12 +6,11 @@ import shutil
 import tarfile
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from random import Random
 
 from PIL import Image
 
-from fairseq_item.data.catalog import TsvWriter
+from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.demo.canvas import Canvas
 from fairseq_item.demo.products import FAMILY, product
 from fairseq_item.demo.scene import photograph
@@ -47,30 +46,40 @@ def draw_listings(number, seed, listings, size):
             "product": f"p{number:06d}",
         }
         row["image"] = f"{row['id']}.jpg"
-        photo = photograph(rng, cutout, item.leaf.stands)
+        image = photograph(rng, cutout, item.leaf.stands)
         buffer = io.BytesIO()
-        photo.save(buffer, "JPEG", quality=rng.randint(55, 95))
+        image.save(buffer, "JPEG", quality=rng.randint(55, 95))
         result.append((row, buffer.getvalue()))
     return result
 
 
-def write_catalog(args):
-    out = Path(args.out)
+def write_catalog(out, products, listings=(2, 4), size=256, seed=1, tar=False, workers=1):
+    """Write ``products.tsv`` and the images.
+
+    Args:
+        out: folder.
+        products: how many.
+        listings: listings a product, at least and at most.
+        size: side of the images in pixels.
+        seed: the same seed draws the same bytes.
+        tar: write ``images.tar``, not a folder ``images/``.
+        workers: processes that draw.
+
+    Returns:
+        int: number of listings.
+    """
     table = out / "products.tsv"
     # Written last: a folder without it is not whole.
     table.unlink(missing_ok=True)
-    draw = partial(
-        draw_listings, seed=args.seed, listings=tuple(args.listings), size=args.image_size
-    )
-    results = map_in_order(draw, range(args.products), args.workers)
-    opened = open_tar(out / "images.tar") if args.tar else open_folder(out / "images")
+    draw = partial(draw_listings, seed=seed, listings=listings, size=size)
+    results = map_in_order(draw, range(products), workers)
+    opened = open_tar(out / "images.tar") if tar else open_folder(out / "images")
     with TsvWriter(table, FIELDS) as writer, opened as add:
-        for listings in progress(results, "drawing", args.products, "product"):
-            for row, data in listings:
+        for made in progress(results, "drawing", products, "product"):
+            for row, data in made:
                 add(row["image"], data)
                 writer.write(row)
-    print(f"{table}: {writer.count} listings of {args.products} products")
-    print(f"{out / ('images.tar' if args.tar else 'images')}: {writer.count} photos")
+    return writer.count
 
 
 @contextmanager
@@ -95,17 +104,23 @@ def open_tar(path):
         yield add
 
 
-def contact_sheet(args):
-    """Up to four listings of a product of each family, and beside them those of a neighbour."""
-    size, gap, places = 128, 6, 4
-    families = min(SHEET_FAMILIES, -(-args.products // FAMILY))
-    block = places * (size + gap) + 3 * gap
-    sheet = Image.new("RGB", (2 * block, families * (size + gap)), (255, 255, 255))
+def contact_sheet(products, listings=(2, 4), size=256, seed=1):
+    """Up to four listings of a product of each family, and beside them those of a neighbour.
+
+    Args:
+        products, listings, size, seed: as of :func:`write_catalog`.
+
+    Returns:
+        PIL.Image.Image
+    """
+    side, gap, columns = 128, 6, 4
+    families = min(SHEET_FAMILIES, -(-products // FAMILY))
+    block = columns * (side + gap) + 3 * gap
+    sheet = Image.new("RGB", (2 * block, families * (side + gap)), (255, 255, 255))
     for family in range(families):
-        for side, member in enumerate((0, 1 + family % (FAMILY - 1))):
-            number = family * FAMILY + member
-            listings = draw_listings(number, args.seed, tuple(args.listings), args.image_size)
-            for place, (_, data) in enumerate(listings[:places]):
-                photo = Image.open(io.BytesIO(data)).resize((size, size), Image.Resampling.LANCZOS)
-                sheet.paste(photo, (side * block + place * (size + gap), family * (size + gap)))
+        for half, member in enumerate((0, 1 + family % (FAMILY - 1))):
+            made = draw_listings(family * FAMILY + member, seed, listings, size)
+            for column, (_, data) in enumerate(made[:columns]):
+                image = Image.open(io.BytesIO(data)).resize((side, side), Image.Resampling.LANCZOS)
+                sheet.paste(image, (half * block + column * (side + gap), family * (side + gap)))
     return sheet

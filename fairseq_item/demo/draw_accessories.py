@@ -147,10 +147,10 @@ def draw_backpack(c, look):
     for sign in (1, -1):
         side = 0.5 + sign * (0.245 + wide)
         c.part(box(side - 0.03, 0.63, side + 0.03, 0.9, 0.02), dark, "cloth")
-    place = (0.5, 0.745) if look.shape in (1, 3) else (0.5, 0.38)
+    position = (0.5, 0.745) if look.shape in (1, 3) else (0.5, 0.38)
     ground = pocket if look.shape in (1, 3) else look.colour
     colour = look.accent if ground != look.accent else lighter(look.third, 0.5)
-    emblem(c, look.emblem, *place, 0.075, colour, ground)
+    emblem(c, look.emblem, *position, 0.075, colour, ground)
 
 
 def draw_handbag(c, look):

@@ -37,18 +37,18 @@ def draw_phone(c, look):
     ring = STEEL if look.trimmed else darker(look.colour, 0.4)
     if look.shape == 0:
         c.part(box(0.17, 0.1, 0.35, 0.28, 0.04), darker(look.colour, 0.15), "flat")
-        places = [(0.215, 0.145), (0.305, 0.145), (0.215, 0.235)]
+        positions = [(0.215, 0.145), (0.305, 0.145), (0.215, 0.235)]
     elif look.shape == 1:
-        places = [(0.215, 0.14), (0.215, 0.23), (0.215, 0.32)]
+        positions = [(0.215, 0.14), (0.215, 0.23), (0.215, 0.32)]
     elif look.shape == 2:
         c.part(box(0.147, 0.14, 0.553, 0.23, 0.02), darker(look.colour, 0.5), "tube")
-        places = [(0.24, 0.185), (0.33, 0.185)]
+        positions = [(0.24, 0.185), (0.33, 0.185)]
     else:
         c.part(ellipse(0.35, 0.22, 0.115, 0.115), darker(look.colour, 0.3), "flat")
-        places = [
+        positions = [
             (0.35 + 0.062 * np.cos(a), 0.22 + 0.062 * np.sin(a)) for a in (0, 1.57, 3.14, 4.71)
         ]
-    for x, y in places:
+    for x, y in positions:
         _camera_lens(c, x, y, 0.036, ring)
     c.part(ellipse(0.44 if look.shape < 2 else 0.5, 0.145, 0.014, 0.014), (250, 244, 215), "ball")
     contrast = lighter(look.colour, 0.55) if bright(look.colour) < 0.6 else darker(look.colour, 0.4)

@@ -203,11 +203,16 @@ def draw_toy_car(c, look):
             c.line([(x, 0.7), (x + wheel * 0.5 * np.cos(angle), 0.7 + wheel * 0.5 * np.sin(angle))],
                    darker(look.third, 0.5), 0.01)  # fmt: skip
         c.part(ellipse(x, 0.7, wheel * 0.18, wheel * 0.18), STEEL, "ball")
-    place = {0: (0.5, 0.555), 1: (0.4, 0.555), 2: (0.35, 0.59), 3: (0.34, 0.43)}[look.shape]
+    position = {0: (0.5, 0.555), 1: (0.4, 0.555), 2: (0.35, 0.59), 3: (0.34, 0.43)}[look.shape]
     radius = 0.11 if look.shape == 3 else 0.055
     ground = look.accent if look.shape == 3 else look.colour
     emblem(
-        c, look.emblem, *place, radius, look.colour if look.shape == 3 else _contrast(look), ground
+        c,
+        look.emblem,
+        *position,
+        radius,
+        look.colour if look.shape == 3 else _contrast(look),
+        ground,
     )
 
 

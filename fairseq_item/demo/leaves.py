@@ -91,13 +91,13 @@ class Leaf:
     Attributes:
         name, meta: leaf and meta category.
         draw: draws a ``Look`` on a ``Canvas``; knows four shapes.
-        stands: whether photos show its products standing.
+        stands: whether images show its products standing.
         palette: colours they come in.
         prints: patterns they come in, besides plain.
         emblem: chance that a family of products carries an emblem; 0 where it would be too small
             to tell products apart.
         nouns: what sellers call it.
-        specs: for two properties that no photo shows, the values they take.
+        specs: for two properties that no image shows, the values they take.
         traits: words that describe a whole family.
     """
 

@@ -1,6 +1,6 @@
 """The products of the demo catalogue, each told by its number and the seed alone.
 
-Products come in families of five that differ in one thing at a time, so that neither the photo nor
+Products come in families of five that differ in one thing at a time, so that neither the image nor
 the title alone tells them apart:
 
     member  look                            title
@@ -10,7 +10,7 @@ the title alone tells them apart:
     3       A                               Y: another model number or capacity
     4       D: another look altogether      Z: other numbers too
 
-Some families name the colour in their titles; there photo and title both tell.
+Some families name the colour in their titles; there image and title both tell.
 """
 
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ LINES = ("Aero", "Nova", "Terra", "Pulse", "Luna", "Vertex", "Orbit", "Drift", "
 
 @dataclass(frozen=True)
 class Look:
-    """What a photo shows. Colours are RGB; what the other fields do, each drawing says.
+    """What an image shows. Colours are RGB; what the other fields do, each drawing says.
 
     Attributes:
         names: names of ``colours``.
@@ -86,7 +86,7 @@ class Wording:
 
     Attributes:
         model: model number, such as "TX-204".
-        specs: values of the two properties that no photo shows.
+        specs: values of the two properties that no image shows.
         names_colour: whether sellers of this family mention the colour.
     """
 
@@ -126,10 +126,10 @@ def product(seed, number):
 
 def _leaf(seed, family):
     """Leaf categories take turns, in an order that is new each round."""
-    turn, place = divmod(family, len(LEAVES))
+    turn, position = divmod(family, len(LEAVES))
     order = list(LEAVES)
     Random(f"{seed}/leaves/{turn}").shuffle(order)
-    return order[place]
+    return order[position]
 
 
 def _distance(first, second):
@@ -192,16 +192,16 @@ def _wording(rng, leaf):
 def _renumbered(rng, leaf, wording):
     """The same but for one number."""
     if rng.random() < 0.5:
-        place = rng.randrange(len(leaf.specs))
-        values = [value for value in leaf.specs[place] if value != wording.specs[place]]
+        which = rng.randrange(len(leaf.specs))
+        values = [value for value in leaf.specs[which] if value != wording.specs[which]]
         specs = list(wording.specs)
-        specs[place] = rng.choice(values)
-        if place == 0:
+        specs[which] = rng.choice(values)
+        if which == 0:
             return replace(wording, specs=tuple(specs))
     letters, digits = wording.model.split("-")
-    place = rng.randrange(1, 3)
-    digit = rng.choice([d for d in "0123456789" if d != digits[place]])
-    return replace(wording, model=f"{letters}-{digits[:place]}{digit}{digits[place + 1 :]}")
+    position = rng.randrange(1, 3)
+    digit = rng.choice([d for d in "0123456789" if d != digits[position]])
+    return replace(wording, model=f"{letters}-{digits[:position]}{digit}{digits[position + 1 :]}")
 
 
 def _anew(rng, leaf, wording):

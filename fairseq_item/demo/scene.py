@@ -1,11 +1,11 @@
-"""Photographs of the drawn products: backgrounds, shadows, camera angle and light."""
+"""Photographs of the synthetic products: backgrounds, shadows, camera angle and light."""
 
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-TEXTURE = 640  # side of the stored textures; scenes cut their own token out of them
+TEXTURE = 640  # side of the stored textures; scenes cut a patch of their own out of them
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 
 
@@ -87,14 +87,14 @@ def _textures():
 
 
 def _surface(rng, name, side):
-    """A token of a texture in one of its tints."""
+    """A patch of a texture in one of its tints."""
     texture = _textures()[name]
     if rng.random() < 0.5 and name != "bokeh":
         texture = texture.transpose(Image.Transpose.ROTATE_90)
     cut = int(TEXTURE * rng.uniform(0.55, 0.95))
     x, y = rng.randrange(TEXTURE - cut), rng.randrange(TEXTURE - cut)
-    token = texture.resize((side, side), BILINEAR, box=(x, y, x + cut, y + cut))
-    return ImageOps.colorize(token, *rng.choice(TINTS[name]))
+    patch = texture.resize((side, side), BILINEAR, box=(x, y, x + cut, y + cut))
+    return ImageOps.colorize(patch, *rng.choice(TINTS[name]))
 
 
 def _gradient(rng, side, top, bottom):
@@ -205,7 +205,7 @@ def photograph(rng, cutout, stands):
 
     Args:
         rng: ``random.Random`` that decides on the scene.
-        cutout: the product as an image, black around it, and its alpha, both of the photo's size.
+        cutout: the product as an image, black around it, and its alpha, both of the image's size.
         stands: whether the product would stand on a table; else it lies or hangs.
 
     Returns:
@@ -222,8 +222,8 @@ def photograph(rng, cutout, stands):
     shade = ImageOps.invert(_shadow(rng, alpha, stands))
     background = ImageChops.multiply(background, Image.merge("RGB", [shade] * 3))
     rest = Image.merge("RGB", [ImageOps.invert(alpha)] * 3)
-    photo = ImageChops.add(ImageChops.multiply(background, rest), product)
-    photo = _lit(rng, photo)
+    image = ImageChops.add(ImageChops.multiply(background, rest), product)
+    image = _lit(rng, image)
     if rng.random() < 0.12:
-        photo = photo.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 0.9) * side / 256))
-    return photo
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 0.9) * side / 256))
+    return image

@@ -95,12 +95,12 @@ def _parts(product, rng):
 
 def _mistype(words, model, rng):
     """Swap, drop or double a letter inside one longer word; never in a model number."""
-    places = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
-    if not places:
+    positions = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    if not positions:
         return
-    place = rng.choice(places)
-    word = words[place]
+    position = rng.choice(positions)
+    word = words[position]
     i = rng.randrange(1, len(word) - 2)
     kind = rng.randrange(3)
     swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
-    words[place] = (swapped, word[:i] + word[i + 1 :], word[:i] + word[i] + word[i:])[kind]
+    words[position] = (swapped, word[:i] + word[i + 1 :], word[:i] + word[i] + word[i:])[kind]

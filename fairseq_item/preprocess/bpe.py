@@ -1,11 +1,4 @@
-#!/usr/bin/env python3
-"""Learn a catalogue's own BPE vocabulary from its titles.
-
-Writes DIR/bpe.model (SentencePiece) and DIR/dict.txt (fairseq: every token and how often it
-occurs in the given titles, the most frequent first). Characters too rare for a token of their
-own, emojis for instance, are spelt in bytes, so no title holds anything unknown.
-Give the training split only: tokens must not be learnt from what is evaluated on.
-"""
+"""Learning a BPE vocabulary from titles, and its dictionary for fairseq."""
 
 import io
 import itertools
@@ -18,9 +11,10 @@ import numpy as np
 from fairseq_item.data.catalog import Columns, read_catalog
 from fairseq_item.data.text import clean_title
 from fairseq_item.errors import InputError
+from fairseq_item.files import atomic_path
 from fairseq_item.progress import progress
 
-logger = logging.getLogger("train_bpe")
+logger = logging.getLogger(__name__)
 
 NORMALIZATION = {"fold": "nmt_nfkc_cf", "keep": "nmt_nfkc"}
 # Kept out of the learnt tokens, for they are symbols of the model's own.
@@ -29,45 +23,58 @@ CONTROL_SYMBOLS = ["<pad>", "<mask>"]
 THREADS = 4
 
 
-def read_titles(args):
-    """The titles that are not empty: all of them, or a uniform sample of ``--max-titles``."""
-    columns, generator = Columns.from_args(args), random.Random(args.seed)
+def read_titles(paths, columns=None, limit=10_000_000, seed=1):
+    """The titles of catalogues that are not empty: all, or a uniform sample of ``limit``.
+
+    Raises:
+        InputError: there is none.
+    """
+    columns, generator = columns or Columns(), random.Random(seed)
     titles, seen = [], 0
-    for path in args.catalogs:
+    for path in paths:
         catalog = read_catalog(path, columns, require=["title"])
         for _, row in progress(catalog, f"reading {path}", unit="title"):
             title = clean_title(row["title"])
             if not title:
                 continue
             seen += 1
-            if len(titles) < args.max_titles:
+            if len(titles) < limit:
                 titles.append(title)
-            elif (place := generator.randrange(seen)) < args.max_titles:
-                titles[place] = title
+            elif (position := generator.randrange(seen)) < limit:
+                titles[position] = title
     if not titles:
-        raise InputError(f"{args.catalogs[0]} has no title that is not empty; see --title-column")
+        raise InputError(f"{paths[0]} has no title that is not empty; see --title-column")
     return titles
 
 
-def learn(titles, args):
+def learn(titles, vocab_size, case="fold", character_coverage=0.9999):
     """Train on ``titles`` and count the tokens in them.
 
     A catalogue can be too small for the vocabulary asked for: then BPE goes on until every word,
     even one seen once, is a token of its own, which is of no use for another title. In that case
     the vocabulary is trained anew, without the tokens that occurred once, whole or in others.
 
+    Args:
+        titles: list of str.
+        vocab_size: symbols at most, control symbols included.
+        case: a key of ``NORMALIZATION``.
+        character_coverage: part of all characters that must have tokens.
+
     Returns:
         tuple: the SentencePieceProcessor, and a dict token -> count of the tokens for dict.txt.
+
+    Raises:
+        InputError: the vocabulary is too small, or there is nothing to learn in the titles.
     """
-    bpe = train(titles, args.vocab_size, args)
+    bpe = train(titles, vocab_size, case, character_coverage)
     counts = count_tokens(bpe, titles)
-    if len(bpe) < args.vocab_size:
+    if len(bpe) < vocab_size:
         size = len(bpe) - sum(count < 2 for count in merge_counts(bpe, counts).values())
         logger.warning(
             "%d titles are too few for a vocabulary of %d: it becomes %d, with no token that "
-            "occurs only once", len(titles), args.vocab_size, size,
+            "occurs only once", len(titles), vocab_size, size,
         )  # fmt: skip
-        bpe = train(titles, size, args)
+        bpe = train(titles, size, case, character_coverage)
         counts = count_tokens(bpe, titles)
     return bpe, counts
 
@@ -100,7 +107,7 @@ def last_halves(token, ranks):
     return parts
 
 
-def train(titles, vocab_size, args):
+def train(titles, vocab_size, case, character_coverage):
     """A SentencePieceProcessor of ``vocab_size`` symbols, or fewer if the titles have no more."""
     import sentencepiece
 
@@ -112,8 +119,8 @@ def train(titles, vocab_size, args):
             model_type="bpe",
             vocab_size=vocab_size,
             hard_vocab_limit=False,
-            normalization_rule_name=NORMALIZATION[args.case],
-            character_coverage=args.character_coverage,
+            normalization_rule_name=NORMALIZATION[case],
+            character_coverage=character_coverage,
             byte_fallback=True,
             control_symbols=CONTROL_SYMBOLS,
             max_sentence_length=1 << 20,  # bytes; longer ones are left out
@@ -123,7 +130,8 @@ def train(titles, vocab_size, args):
     except RuntimeError as error:
         needed = re.search(r"Vocabulary size is smaller.* vs (\d+)", str(error))
         if not needed:
-            raise
+            reason = " ".join(str(error).split())
+            raise InputError(f"no vocabulary can be learnt from these titles ({reason})") from None
         raise InputError(
             f"--vocab-size {vocab_size} is too small: single characters and bytes alone are "
             f"{needed[1]}; raise it, or lower --character-coverage"
@@ -149,3 +157,11 @@ def dictionary_text(counts):
     """fairseq's dict.txt, in the order of its ``Dictionary.finalize``: by count, then by name."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return "".join(f"{token} {count}\n" for token, count in ordered)
+
+
+def write(folder, bpe, counts):
+    """Write ``bpe.model`` and ``dict.txt``."""
+    with atomic_path(folder / "bpe.model") as path:
+        path.write_bytes(bpe.serialized_model_proto())
+    with atomic_path(folder / "dict.txt") as path:
+        path.write_text(dictionary_text(counts), encoding="utf-8", newline="\n")

@@ -1,25 +1,18 @@
-"""Pack a split's images into an image store; keep a line for every row that had none to keep."""
+"""Packing a split's images into an image store; rows that have none to keep are listed apart."""
 
 import hashlib
 import json
-import os
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from fairseq_item.data.catalog import Columns, write_tsv
-from fairseq_item.data.image_store import (
-    CHANNELS,
-    VERSION,
-    StoreMeta,
-    json_path,
-    read_meta,
-    write_meta,
-)
-from fairseq_item.data.mmap_index import bin_path, idx_path, write_idx
+from fairseq_item.data.image_store import ImageStoreWriter, unfinished_path
+from fairseq_item.data.image_store_meta import VERSION, json_path, read_meta
+from fairseq_item.data.tsv import write_tsv
 from fairseq_item.errors import InputError
-from fairseq_item.files import atomic_path
-from fairseq_item.preprocess.pack_journal import discard_journal, journal_of
+from fairseq_item.files import locked, refuse_overwriting
+from fairseq_item.preprocess.pack_journal import PackJournal, journal_path
 from fairseq_item.preprocess.pack_workers import ChunkPacker, map_in_order
 from fairseq_item.progress import progress
 
@@ -45,34 +38,74 @@ class Paths:
     def rejected(self):
         return self.out / "rejected" / f"{self.split}.tsv"
 
-    @property
-    def unfinished(self):
-        return self.out / "image" / f".{self.split}.unfinished"
+
+def pack_split(catalog, root, paths, settings, workers=1, overwrite=False):
+    """Pack the images of a catalogue, or go on where a killed run stopped.
+
+    Args:
+        catalog: ``Catalog`` of the split's rows.
+        root: ``ImageRoot`` of its images.
+        paths: :class:`Paths`.
+        settings: ``ImageSettings``.
+        workers: processes that decode.
+        overwrite: pack anew what is packed already.
+
+    Returns:
+        tuple: rows kept and rows rejected; rejected is None where all was packed before.
+
+    Raises:
+        InputError: the catalogue is bad, no image can be used, another process packs the same
+            split, or the catalogue or the images are changed meanwhile.
+    """
+    refuse_overwriting(catalog.path, [paths.items, paths.rejected])
+    source = fingerprint(catalog, root, settings)
+    if not overwrite and is_finished(paths, source):
+        if not unfinished_path(paths.store).exists():
+            # The last thing that a killed run had left to do.
+            journal_path(paths.store).unlink(missing_ok=True)
+        return read_meta(paths.store).count, None
+    # Read to its end before anything is packed, so that a bad row is found in time.
+    total = sum(1 for _ in catalog)
+    with locked(paths.store.with_name(f".{paths.split}.lock")):
+        if overwrite:
+            journal_path(paths.store).unlink(missing_ok=True)
+        resume = journal_path(paths.store).exists()
+        writer = ImageStoreWriter(paths.store, **asdict(settings), source=source, resume=resume)
+        journal = PackJournal(writer, source)
+        try:
+            append_rows(journal, catalog, ChunkPacker(root, settings), workers, total)
+            rejected = write_rows(journal, catalog, root, paths)
+            writer.finish()
+        finally:
+            writer.close()
+            journal.close()
+        journal.discard()
+    return len(writer.sizes), rejected
 
 
-def fingerprint(args):
+def fingerprint(catalog, root, settings):
     """Digest of the catalogue and of all settings that the output depends on.
 
     The images themselves are not read: a tar stands for itself by path, size and time of
     change, a folder by its path.
     """
-    root = Path(args.image_root).resolve()
-    status = root.stat()
-    settings = {
-        "columns": asdict(Columns.from_args(args)),
-        "image_root": [str(root), *([status.st_size, status.st_mtime_ns] * root.is_file())],
+    path = root.path.resolve()
+    status = path.stat()
+    values = {
+        **asdict(settings),
+        "columns": asdict(catalog.columns),
+        "image_root": [str(path), *([status.st_size, status.st_mtime_ns] * path.is_file())],
         "version": VERSION,
     }
-    for name in ("image_size", "patch_size", "codec", "fit"):
-        settings[name] = getattr(args, name)
-    if args.codec == "jpeg":
-        settings["jpeg_quality"] = args.jpeg_quality
-    with open(args.catalog, "rb") as file:
-        settings["catalog"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    if settings.codec != "jpeg":
+        del values["jpeg_quality"]
+    with open(catalog.path, "rb") as file:
+        values["catalog"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def is_finished(paths, source):
+    """Whether a split was packed from the same ``source``."""
     if not (paths.items.exists() and paths.rejected.exists() and json_path(paths.store).exists()):
         return False
     try:
@@ -81,69 +114,39 @@ def is_finished(paths, source):
         return False  # a damaged store is packed anew
 
 
-def take_back_renamed_data(paths):
-    """Undo the renaming of a run that was killed after it, but before the store was whole."""
-    renamed = journal_of(paths.unfinished).exists() and not paths.unfinished.exists()
-    if renamed and not json_path(paths.store).exists() and bin_path(paths.store).exists():
-        os.replace(bin_path(paths.store), paths.unfinished)
-
-
-def pack(args, catalog, root, journal, total):
+def append_rows(journal, catalog, packer, workers, total):
     """Append to ``journal`` what becomes of the rows that it does not have yet."""
-    packer = ChunkPacker(
-        root, args.image_size, args.fit, args.codec, args.patch_size, args.jpeg_quality
-    )
     names = (row["image"] for _, row in islice(catalog, journal.rows, None))
     chunks = iter(lambda: list(islice(names, CHUNK)), [])
-    with progress(None, "packing", total, "image") as bar:
-        bar.update(journal.rows)
-        for chunk, items in map_in_order(packer, chunks, args.workers):
-            journal.append(chunk, items)
-            bar.update(chunk.rows)
-
-
-def finish(args, catalog, paths, journal, source):
-    """Put everything in its place, the store's description last of all."""
-
-    def rejected_rows():
-        for (_, row), reason in zip(catalog, journal.decisions(), strict=True):
-            if reason is not None:
-                yield {"id": row["id"], "image": row["image"], "reason": reason}
-
-    def kept_rows():
-        for (_, row), reason in zip(catalog, journal.decisions(), strict=True):
-            if reason is None:
-                yield row
-
-    rejected = write_tsv(paths.rejected, ["id", "image", "reason"], rejected_rows())
-    kept = len(journal.sizes)
-    if not kept:
-        discard_journal(paths.unfinished)
+    try:
+        with progress(None, "packing", total, "image") as bar:
+            bar.update(journal.rows)
+            for chunk, items in map_in_order(packer, chunks, workers):
+                journal.append(chunk, items)
+                bar.update(chunk.rows)
+    except BrokenProcessPool:
         raise InputError(
-            f"{args.catalog}: none of its {rejected} images could be used; see the reasons in "
-            f"{paths.rejected}, and whether --image-root {args.image_root} is the right one"
+            f"{catalog.path}: a worker process was killed, perhaps for want of memory; run again "
+            "with fewer --num-workers: packing goes on where it stopped"
+        ) from None
+
+
+def write_rows(journal, catalog, root, paths):
+    """Write the tables of the rows rejected and kept; returns the number of those rejected."""
+
+    def rows(rejected):
+        for (_, row), reason in zip(catalog, journal.decisions(), strict=True):
+            if (reason is not None) == rejected:
+                yield {**row, "reason": reason} if rejected else row
+
+    count = write_tsv(paths.rejected, ["id", "image", "reason"], rows(rejected=True))
+    if not journal.writer.sizes:
+        journal.writer.discard()
+        journal.discard()
+        raise InputError(
+            f"{catalog.path}: none of its {count} images could be used; see the reasons in "
+            f"{paths.rejected}, and whether --image-root {root.path} is the right one"
         )
-    json_path(paths.store).unlink(missing_ok=True)
-    write_tsv(paths.items, catalog.fieldnames, kept_rows())
-    with atomic_path(idx_path(paths.store)) as path:
-        write_idx(path, journal.sizes, "uint8")
-        journal.digest.update(path.read_bytes())
-    os.replace(journal.data, bin_path(paths.store))
-    meta = StoreMeta(
-        codec=args.codec,
-        image_size=args.image_size,
-        patch_size=args.patch_size,
-        channels=CHANNELS,
-        count=kept,
-        checksum=journal.digest.hexdigest(),
-        version=VERSION,
-        fit=args.fit,
-        jpeg_quality=args.jpeg_quality if args.codec == "jpeg" else None,
-        source=source,
-    )
-    write_meta(paths.store, meta)
-    discard_journal(paths.unfinished)
-    size = bin_path(paths.store).stat().st_size / 2**20
-    print(f"{paths.store}.bin: {kept} images, {size:.1f} MiB")
-    print(f"{paths.items}: {kept} rows kept")
-    print(f"{paths.rejected}: {rejected} rows rejected")
+    journal.writer.retire_old()
+    write_tsv(paths.items, catalog.fieldnames, rows(rejected=False))
+    return count

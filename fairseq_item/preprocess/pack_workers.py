@@ -15,34 +15,40 @@ from fairseq_item.data.images import ImageError, ImageRoot, decode_image, fit_sq
 from fairseq_item.preprocess.pack_journal import Chunk
 
 
+@dataclass(frozen=True)
+class ImageSettings:
+    """How images are stored; see ``StoreMeta``."""
+
+    image_size: int = 256
+    patch_size: int = 16
+    codec: str = "patches"
+    fit: str = "pad"
+    jpeg_quality: int = 90
+
+
 @dataclass
 class ChunkPacker:
     """Turns the image names of consecutive rows into a ``Chunk`` and its items' bytes."""
 
     root: ImageRoot
-    image_size: int
-    fit: str
-    codec: str
-    patch_size: int
-    jpeg_quality: int
+    settings: ImageSettings
 
     def __call__(self, names):
         items, rejected = [], []
-        for place, name in enumerate(names):
+        for position, name in enumerate(names):
             try:
                 items.append(self._item(name))
-            except KeyError as error:
-                rejected.append((place, error.args[0]))
-            except ImageError as error:
-                rejected.append((place, str(error)))
+            except (KeyError, ImageError) as error:
+                rejected.append((position, error.args[0]))
         data = b"".join(items)
         sizes = [len(item) for item in items]
         return Chunk(len(names), sizes, rejected, hashlib.sha256(data).hexdigest()), data
 
     def _item(self, name):
-        image = decode_image(self.root.read(name), target=self.image_size)
-        square = fit_square(image, self.image_size, self.fit)
-        return encode_image(square, self.codec, self.patch_size, self.jpeg_quality)
+        to = self.settings
+        image = decode_image(self.root.read(name), target=to.image_size)
+        square = fit_square(image, to.image_size, to.fit)
+        return encode_image(square, to.codec, to.patch_size, to.jpeg_quality)
 
 
 def map_in_order(function, inputs, workers):
@@ -64,7 +70,7 @@ def map_in_order(function, inputs, workers):
             while pending:
                 yield pending.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _start_worker(function):

@@ -1,15 +1,4 @@
-#!/usr/bin/env python3
-"""Same-product search benchmark from any catalogue: second listings of its products.
-
-For products drawn at random, writes one or more further listings as another seller might have
-made them: the photo cropped, rotated, flipped, lit otherwise, its background tinted where that is
-plain, saved anew as JPEG; the title with words dropped, shuffled, abbreviated and mistyped, and
-with seller's filler. The catalogue itself is the index that they are searched in.
-
-Writes DIR/query.tsv, DIR/images/, DIR/truth.tsv (query_id, item_id), DIR/rejected.tsv (drawn
-products whose photo cannot be read; others are drawn in their place) and DIR/meta.json. With the
-same seed, catalogue and version of Pillow the bytes are the same, whatever the order of the rows.
-"""
+"""Second listings of a catalogue's products, as queries whose answers are known."""
 
 import hashlib
 import json
@@ -18,23 +7,27 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import tee
-from pathlib import Path
 from urllib.parse import quote
 
 import PIL
 
-from fairseq_item.data.catalog import TsvWriter
 from fairseq_item.data.draw import draw
 from fairseq_item.data.images import ImageError, ImageRoot, decode_image
+from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.preprocess.pack_workers import map_in_order
-from fairseq_item.preprocess.relisting_images import change_photo
+from fairseq_item.preprocess.relisting_images import change_image
 from fairseq_item.preprocess.relisting_titles import rewrite_title
 
 PROTOCOL = "relistings"
 # To be raised whenever the same seed would give other listings.
 VERSION = 1
+FILES = {
+    "query.tsv": "queries",
+    "truth.tsv": "true matches",
+    "rejected.tsv": "products whose image cannot be read",
+}
 
 
 @dataclass(frozen=True)
@@ -54,21 +47,16 @@ class Strengths:
     jpeg_quality: tuple = (60, 90)
 
 
-def number_wanted(args, rows):
-    wanted = round(args.fraction * rows) if args.products is None else args.products
-    if not 0 < wanted <= rows:
-        raise InputError(
-            f"{args.catalog} has {rows} rows, of which {wanted} were asked for; change "
-            "--products or --fraction"
-        )
-    if args.listings < 1 or args.workers < 1:
-        raise InputError("--listings and --workers must be at least 1")
-    return wanted
-
-
 @dataclass
 class Relister:
-    """Makes the second listings of a row; sent to the worker processes once."""
+    """Makes the second listings of a row; sent to the worker processes once.
+
+    Attributes:
+        root: where the catalogue's images lie.
+        strengths: how far a listing goes from the first.
+        listings: second listings a row.
+        seed: of every draw.
+    """
 
     root: ImageRoot
     strengths: Strengths
@@ -87,13 +75,14 @@ class Relister:
         return range(1, self.listings + 1)
 
     def _listing(self, row, image, number):
-        # Of their own for title and photo, so that neither's strengths change the other.
-        title_rng, photo_rng = (
+        # Of their own for title and image, so that neither's strengths change the other.
+        # ("photo" stays: another name would be another draw.)
+        title_rng, image_rng = (
             random.Random(draw(self.seed, what, row["id"], str(number)))
             for what in ("title", "photo")
         )
         title = rewrite_title(row["title"], self.strengths, title_rng)
-        return title, change_photo(image, self.strengths, photo_rng)
+        return title, change_image(image, self.strengths, image_rng)
 
 
 def relist(drawn, relister, wanted, workers):
@@ -107,7 +96,9 @@ def relist(drawn, relister, wanted, workers):
                 if not wanted:
                     return
     except BrokenProcessPool:
-        raise InputError("a worker was killed, for memory perhaps; use fewer --workers") from None
+        raise InputError(
+            "a worker process was killed, perhaps for want of memory; use fewer --num-workers"
+        ) from None
 
 
 class BenchmarkWriter:
@@ -130,25 +121,33 @@ class BenchmarkWriter:
         # A query belongs to no split of the catalogue.
         columns = [name for name in fieldnames if name not in ("split", "source_id")]
         self.query, self.truth, self.rejected = (
-            stack.enter_context(TsvWriter(out / f"{name}.tsv", names))
-            for name, names in (
-                ("query", [*columns, "source_id"]),
-                ("truth", ["query_id", "item_id"]),
-                ("rejected", ["id", "image", "reason"]),
+            stack.enter_context(TsvWriter(out / name, names))
+            for name, names in zip(
+                FILES,
+                (
+                    [*columns, "source_id"],
+                    ["query_id", "item_id"],
+                    ["id", "image", "reason"],
+                ),
             )
         )
+
+    @property
+    def counts(self):
+        """Rows written to each of ``FILES``."""
+        return [writer.count for writer in (self.query, self.truth, self.rejected)]
 
     def reject(self, row, reason):
         self.rejected.write({"id": row["id"], "image": row["image"], "reason": reason})
 
     def add(self, row, listings):
-        for number, (title, photo) in enumerate(listings, 1):
+        for number, (title, jpeg) in enumerate(listings, 1):
             query_id = f"{row['id']}-relisted-{number}"
             if query_id in self.ids:
                 raise InputError(f"the catalogue has the id '{query_id}' already; rename that row")
             image = image_name(query_id)
             with atomic_path(self.out / "images" / image) as path:
-                path.write_bytes(photo)
+                path.write_bytes(jpeg)
             query = {"id": query_id, "title": title, "image": image, "source_id": row["id"]}
             self.query.write({**row, **query})
             for item_id in self.same_product.get(row.get("product"), [row["id"]]):
@@ -163,27 +162,27 @@ def image_name(query_id):
     return f"{name}.jpg"
 
 
-def report(args, strengths, writer):
-    """Write ``meta.json`` and say what lies where."""
+def write_meta(folder, catalog, rows, strengths, listings, seed, counts):
+    """Write ``meta.json``: what the benchmark was made of, and what it has.
+
+    Args:
+        folder: where it goes.
+        catalog: file name of the catalogue.
+        rows: number of its rows.
+        strengths: :class:`Strengths`.
+        listings, seed: as given to :class:`Relister`.
+        counts: rows of each of ``FILES``.
+    """
     meta = {
         "protocol": PROTOCOL,
         "version": VERSION,
-        "catalog": Path(args.catalog).name,
-        "catalog_rows": len(writer.ids),
-        "seed": args.seed,
-        "listings": args.listings,
+        "catalog": catalog,
+        "catalog_rows": rows,
+        "seed": seed,
+        "listings": listings,
         "strengths": asdict(strengths),
-        "queries": writer.query.count,
-        "true_matches": writer.truth.count,
-        "rejected": writer.rejected.count,
+        **dict(zip(("queries", "true_matches", "rejected"), counts)),
         "pillow": PIL.__version__,
     }
-    with atomic_path(writer.out / "meta.json") as path:
+    with atomic_path(folder / "meta.json") as path:
         path.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-    for file, what in (
-        (writer.query, "queries"),
-        (writer.truth, "true matches"),
-        (writer.rejected, "products whose photo cannot be read"),
-    ):
-        print(f"{file.path}: {file.count} {what}")
-    print(f"{writer.out / 'images'}: {writer.query.count} photos")

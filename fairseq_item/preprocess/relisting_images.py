@@ -1,4 +1,4 @@
-"""Changing a photo the way a second seller's photo of the same product might differ."""
+"""Changing an image the way a second seller's photo of the same product might differ."""
 
 import colorsys
 import io
@@ -18,14 +18,14 @@ EDGE_TOLERANCE = 48
 MASK_SIDE = 128
 
 
-def change_photo(image, strengths, rng):
-    """A second seller's photo, as the bytes of a JPEG without metadata.
+def change_image(image, strengths, rng):
+    """The image as a second seller might show it: the bytes of a JPEG without metadata.
 
     In order: background tint, flip, rotation, crop, light and colour, JPEG.
 
     Args:
         image: PIL image, mode RGB.
-        strengths: see ``Strengths`` of ``make_relistings.py``.
+        strengths: see :class:`fairseq_item.preprocess.relist.Strengths`.
         rng: a ``random.Random``.
 
     Returns:
@@ -107,7 +107,7 @@ def reach_from_border(open_):
 
 
 def grow(area):
-    """A boolean map with the four neighbours of every place that is set."""
+    """A boolean map with the four neighbours of every pixel that is set."""
     grown = area.copy()
     grown[1:] |= area[:-1]
     grown[:-1] |= area[1:]

@@ -101,10 +101,10 @@ def rewrite_title(title, strengths, rng):
     if rng.random() < strengths.shuffle:
         rng.shuffle(words)
     if rng.random() < strengths.filler:
-        place = rng.randrange(3)
-        if place != 1:
+        where = rng.randrange(3)
+        if where != 1:
             words.insert(0, rng.choice(FILLERS_BEFORE))
-        if place != 0:
+        if where != 0:
             words.append(rng.choice(FILLERS_AFTER))
     return " ".join(words)
 

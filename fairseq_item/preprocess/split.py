@@ -1,22 +1,11 @@
-#!/usr/bin/env python3
-"""Split a catalogue into DIR/train.tsv, DIR/valid.tsv and DIR/test.tsv.
+"""Dividing a catalogue into train, valid and test, rows of one product together."""
 
-Rows are drawn at random, and rows of one product always stay together. The draw depends on the
-ids and the seed alone, not on the order of the rows or the machine, so that a catalogue which is
-sorted anew or has grown keeps nearly all rows where they were.
-With --stratify every leaf category is split in the same proportions, and none is missing from
-train.tsv. Where the catalogue has a split column, rows that fill it go where it says.
-"""
-
-import logging
 from collections import Counter
 from contextlib import ExitStack
 
-from fairseq_item.data.catalog import TsvWriter
 from fairseq_item.data.draw import draw
+from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
-
-logger = logging.getLogger("split_catalog")
 
 SPLITS = ("train", "valid", "test")
 SPLIT_NAMES = {
@@ -44,7 +33,16 @@ class Group:
 
 
 def read_groups(catalog, stratify, ignore_split_column):
-    """All groups of a catalogue, and for every row the group that it belongs to."""
+    """All groups of a catalogue, and for every row the group that it belongs to.
+
+    Args:
+        catalog: the catalogue.
+        stratify: whether leaf categories are strata.
+        ignore_split_column: whether rows that have a split are drawn like all others.
+
+    Raises:
+        InputError: a split has a name that is none, or rows of one product have two.
+    """
     groups, row_groups = {}, []
     for number, row in catalog:
         # A product may have the name of another row's id.
@@ -110,22 +108,27 @@ def take(group, name, due):
 
 
 def write(catalog, row_groups, folder):
-    """Write each row into its split's file; returns the number of rows a split."""
+    """Write each row into its split's file.
+
+    Args:
+        catalog: the catalogue.
+        row_groups: the group of each of its rows.
+        folder: where ``{split}.tsv`` go; those of an earlier run that are not written are removed.
+
+    Returns:
+        dict: split -> number of rows, of the splits that have any.
+    """
     names = [name for name in (*SPLITS, "query") if any(g.split == name for g in row_groups)]
     for name in SPLITS:
         if name not in names:  # left from an earlier run, it would overlap with this one
             (folder / f"{name}.tsv").unlink(missing_ok=True)
-    counts = Counter()
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(TsvWriter(folder / f"{name}.tsv", catalog.fieldnames))
             for name in names
         }
-        for (_, row), group in zip(catalog, row_groups):
+        for (_, row), group in zip(catalog, row_groups, strict=True):
             if "split" in row:
                 row["split"] = group.split
             writers[group.split].write(row)
-            counts[group.split] += 1
-    for name in names:
-        print(f"{folder / name}.tsv: {counts[name]} rows")
-    return counts
+    return {name: writer.count for name, writer in writers.items()}

@@ -4,14 +4,8 @@ import json
 
 import pytest
 
-from fairseq_item.data.catalog import (
-    Columns,
-    add_column_arguments,
-    iter_items,
-    read_catalog,
-    read_items,
-    write_tsv,
-)
+from fairseq_item.commands.columns import add_columns, columns_of
+from fairseq_item.data.catalog import Columns, read_catalog
 from fairseq_item.errors import InputError
 
 ROWS = [
@@ -142,10 +136,10 @@ def test_columns_are_mapped_and_ordered(tsv):
 
 def test_column_arguments():
     parser = argparse.ArgumentParser()
-    add_column_arguments(parser)
-    assert Columns.from_args(parser.parse_args([])) == Columns()
+    add_columns(parser)
+    assert columns_of(parser.parse_args([])) == Columns()
     args = parser.parse_args(["--leaf-category-column", "kind", "--id-column", "sku"])
-    assert Columns.from_args(args) == Columns(id="sku", leaf_category="kind")
+    assert columns_of(args) == Columns(id="sku", leaf_category="kind")
 
 
 def test_missing_columns(tsv):
@@ -221,43 +215,22 @@ def test_long_fields(tmp_path):
     assert rows_of(tmp_path / "c.csv") == [row]
 
 
-def test_write_tsv_round_trip(tmp_path):
-    path = tmp_path / "new" / "items.tsv"
-    smuggled = {"id": "a4", "title": "half \ud83d pair\x85\u2028 end", "image": "two  spaces.jpg"}
-    assert write_tsv(path, list(ROWS[0]), [*ROWS, smuggled]) == 4
-    items = read_items(path)
-    assert items[:2] == ROWS[:2]
-    assert items[2]["title"] == 'Tab here, new "line" 😀'
-    assert items[3] == {
-        "id": "a4", "title": "half   pair  end", "image": "two  spaces.jpg",
-        "leaf_category": "", "price": "",
-    }  # fmt: skip
-    assert rows_of(path) == items
-    assert read_items(path, ["image", "id"])[0] == {"image": "a1.jpg", "id": "a1"}
+def test_ids_and_products_are_the_same_with_spaces_around_them(tmp_path):
+    path = tmp_path / "c.tsv"
+    path.write_text("id\ttitle\timage\tproduct\n a \tx\tx.jpg\tp1\nb\ty\ty.jpg\tp1 \n")
+    assert [(row["id"], row["product"]) for row in rows_of(path)] == [("a", "p1"), ("b", "p1")]
 
 
-def test_write_tsv_leaves_nothing_half_done(tmp_path):
-    def rows():
-        yield ROWS[0]
-        raise OSError("disk full")
-
-    path = tmp_path / "items.tsv"
-    path.write_text("old")
-    with pytest.raises(OSError, match="disk full"):
-        write_tsv(path, ["id"], rows())
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_bad_items(tmp_path):
-    with pytest.raises(InputError, match=r"no\.tsv is missing"):
-        read_items(tmp_path / "no.tsv")
-    path = tmp_path / "items.tsv"
-    path.write_text("id\ttitle\na\tb\nc\n")
-    with pytest.raises(InputError, match="line 3 has 1 fields where the header has 2"):
-        read_items(path)
-    with pytest.raises(InputError, match="no column 'image'"):
-        next(iter_items(path, ["id", "image"]))
-    path.write_bytes(b"id\n\xff\n")
-    with pytest.raises(InputError, match="not UTF-8"):
-        read_items(path)
+def test_a_file_changed_between_two_readings_is_refused(tmp_path):
+    path = tmp_path / "c.tsv"
+    path.write_text(HEAD + "1\ta\tb\n2\ta\tb\n")
+    catalog = read_catalog(path)
+    assert len(list(catalog)) == len(list(catalog)) == 2
+    rows = iter(catalog)
+    next(rows)
+    (tmp_path / "new").write_text(HEAD + "2\ta\tb\n1\ta\tb\n")
+    (tmp_path / "new").rename(path)
+    with pytest.raises(InputError, match=r"c\.tsv was changed while it was being read; run again"):
+        list(rows)
+    with pytest.raises(InputError, match="was changed"):
+        list(catalog)

@@ -1,5 +1,6 @@
 """A store gives back what was put in, says when it is not whole, and is fairseq's format."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -201,6 +202,36 @@ def test_failed_writer_leaves_the_old_store(tmp_path):
     with pytest.raises(ValueError, match="shape"), writer:
         writer.add(np.zeros((8, 8, 3), np.uint8))
     assert len(ImageStore(prefix)) == 5
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"train.bin", "train.idx", "train.json"}
+
+
+@pytest.mark.parametrize("harm", [None, "cut", "changed", "gone"])
+def test_a_writer_goes_on_where_another_stopped(tmp_path, harm):
+    prefix = tmp_path / "train"
+    write(tmp_path / "whole")
+    first = ImageStoreWriter(prefix, "patches", SIZE, PATCH)
+    for image in list(images())[:3]:
+        first.add(image)
+    stored = first.unfinished.read_bytes()
+    sums = [hashlib.sha256(stored[i * 3072 : (i + 1) * 3072]).hexdigest() for i in range(3)]
+    first.close()
+    if harm == "cut":
+        os.truncate(first.unfinished, 3 * 3072 - 1)
+    elif harm == "changed":
+        first.unfinished.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))
+    elif harm == "gone":
+        first.unfinished.unlink()
+    second = ImageStoreWriter(prefix, "patches", SIZE, PATCH, resume=True)
+    recovered = [second.recover([3072], sha256) for sha256 in sums]
+    assert recovered == {None: [True] * 3, "gone": [False] * 3}.get(harm, [True, True, False])
+    for image in list(images())[sum(recovered) :]:
+        second.add(image)
+    second.finish()
+    for suffix in ("bin", "idx", "json"):
+        ours, theirs = (tmp_path / f"{name}.{suffix}" for name in ("train", "whole"))
+        assert ours.read_bytes() == theirs.read_bytes()
+    ImageStore(prefix).verify()
 
 
 def test_wrong_settings(tmp_path):

@@ -1,4 +1,4 @@
-"""The drawn catalogue: the same bytes for a seed, true groups, and neighbours that are hard."""
+"""The synthetic catalogue: the same bytes for a seed, true groups, and neighbours that are hard."""
 
 import io
 import subprocess
@@ -28,19 +28,8 @@ SIZE = 64
 
 
 def make(out, *options):
-    demo_command.main(
-        [
-            "--out",
-            str(out),
-            "--products",
-            "6",
-            "--image-size",
-            str(SIZE),
-            "--workers",
-            "1",
-            *options,
-        ]
-    )
+    argv = ["--out", str(out), "--products", "6", "--image-size", str(SIZE), "--num-workers", "1"]
+    demo_command.main([*argv, *options])
     return out
 
 
@@ -80,8 +69,8 @@ def test_what_is_written(tmp_path):
     assert len({row["id"] for row in table}) == len(table)
     for group in groups.values():
         assert len({row["leaf_category"] for row in group}) == 1
-        photos = {(out / "images" / row["image"]).read_bytes() for row in group}
-        assert len(photos) == len(group)
+        images = {(out / "images" / row["image"]).read_bytes() for row in group}
+        assert len(images) == len(group)
 
 
 def test_same_seed_same_bytes_whatever_the_workers(tmp_path):
@@ -99,7 +88,7 @@ def test_more_products_keep_the_earlier_ones(tmp_path):
     assert len(many) > len(few)
 
 
-def test_a_smaller_catalogue_leaves_no_old_photos(tmp_path):
+def test_a_smaller_catalogue_leaves_no_old_images(tmp_path):
     make(tmp_path / "demo")
     out = make(tmp_path / "demo", "--products", "2")
     assert {f"images/{row['image']}" for row in rows(out)} == set(contents(out)) - {"products.tsv"}
@@ -159,7 +148,7 @@ def test_families_differ_in_one_thing_at_a_time():
         assert other.wording != base.wording
 
 
-def test_photo_tells_what_the_title_does_not():
+def test_image_tells_what_the_title_does_not():
     """Another colour is far away in the image; another number changes nothing there."""
     for family in range(len(LEAVES)):
         base, recoloured, renumbered = (draw(FAMILY * family + member) for member in (0, 1, 3))
@@ -207,8 +196,8 @@ def test_contact_sheet(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [["--products", "0"], ["--listings", "3", "2"], ["--listings", "0", "2"], ["--workers", "0"],
-     ["--image-size", "4"]],
+    [["--products", "0"], ["--listings", "3", "2"], ["--listings", "0", "2"],
+     ["--num-workers", "0"], ["--image-size", "4"]],
 )  # fmt: skip
 def test_bad_settings(tmp_path, options):
     with pytest.raises(InputError, match=options[0]):

@@ -5,10 +5,14 @@ import random
 import pytest
 
 from fairseq_item.commands import queries as queries_command
-from fairseq_item.data.catalog import read_items, write_tsv
+from fairseq_item.data.tsv import read_table, write_tsv
 from fairseq_item.errors import InputError
 
 SIZES = [1] * 10 + [2] * 10 + [3] * 10
+
+
+def rows_of(path):
+    return list(read_table(path).dicts())
 
 
 def write_catalog(path, shuffled=False):
@@ -26,7 +30,7 @@ def write_catalog(path, shuffled=False):
 
 def make(path, out, *args):
     queries_command.main([str(path), "--out", str(out), *map(str, args)])
-    return [read_items(out / f"{name}.tsv") for name in ("query", "index", "truth")]
+    return [rows_of(out / f"{name}.tsv") for name in ("query", "index", "truth")]
 
 
 def test_files_agree(tmp_path):
@@ -55,11 +59,29 @@ def test_seeded_and_independent_of_order(tmp_path):
     assert {row_id.split("-")[1] for row_id in queries("a.tsv", "--seed", 3)} > {"0"}
 
 
-@pytest.mark.parametrize("amount", [["--products", 21], ["--products", 0], ["--fraction", 1.5]])
-def test_impossible_amounts(tmp_path, amount):
+@pytest.mark.parametrize(
+    ("amount", "message"),
+    [
+        (["--products", 21], "has 20 products with two rows"),
+        (["--fraction", 0.01], "has 20 products with two rows"),
+        (["--products", 0], "--products: '0' is not"),
+        (["--fraction", 1.5], "--fraction: '1.5' is not"),
+        (["--fraction", "nan"], "--fraction: 'nan' is not"),
+        (["--fraction", "inf"], "--fraction: 'inf' is not"),
+    ],
+)
+def test_impossible_amounts(tmp_path, amount, message):
     write_catalog(tmp_path / "c.tsv")
-    with pytest.raises(InputError, match="has 20 products with two rows"):
+    with pytest.raises(InputError, match=message):
         make(tmp_path / "c.tsv", tmp_path / "out", *amount)
+
+
+@pytest.mark.parametrize("name", ["query", "index"])
+def test_what_is_read_is_not_overwritten(tmp_path, name):
+    rows = write_catalog(tmp_path / f"{name}.tsv")
+    with pytest.raises(InputError, match=rf"{name}\.tsv would overwrite"):
+        make(tmp_path / f"{name}.tsv", tmp_path, "--products", 3)
+    assert rows_of(tmp_path / f"{name}.tsv") == rows
 
 
 def test_without_products(tmp_path):

@@ -11,16 +11,19 @@ import pytest
 from PIL import Image, ImageDraw
 
 from fairseq_item.commands import relist as relist_command
-from fairseq_item.data.catalog import read_items, write_tsv
+from fairseq_item.data.tsv import read_table, write_tsv
 from fairseq_item.errors import InputError
-from fairseq_item.preprocess import relist as make_relistings
-from fairseq_item.preprocess import relisting_images as relisting_photos
-from fairseq_item.preprocess import relisting_titles as relisting_titles
+from fairseq_item.preprocess import relisting_images, relisting_titles
+from fairseq_item.preprocess.relist import image_name
 
 NONE = SimpleNamespace(
     drop=0, shuffle=0, filler=0, abbreviate=0, typo=0, crop_area=(1, 1), rotate=0, flip=0,
     light=0, tint=0, jpeg_quality=(95, 95),
 )  # fmt: skip
+
+
+def rows_of(path):
+    return list(read_table(path).dicts())
 
 
 def strengths(**changes):
@@ -34,7 +37,7 @@ def photo(colour=(200, 30, 30), background="white", size=(48, 64)):
 
 
 def changed(image, seed=1, **changes):
-    data = relisting_photos.change_photo(image, strengths(**changes), random.Random(seed))
+    data = relisting_images.change_image(image, strengths(**changes), random.Random(seed))
     return Image.open(io.BytesIO(data))
 
 
@@ -71,7 +74,7 @@ def make(catalog, out, *args, name="catalog.tsv"):
 
 def test_files_of_a_benchmark(catalog, tmp_path):
     files = make(catalog, tmp_path, "--products", 22, "--listings", 2)
-    query, truth = read_items(tmp_path / "query.tsv"), read_items(tmp_path / "truth.tsv")
+    query, truth = rows_of(tmp_path / "query.tsv"), rows_of(tmp_path / "truth.tsv")
     assert list(query[0]) == ["id", "title", "image", "leaf_category", "source_id"]
     assert len(query) == 44
     assert {row["id"] for row in query} == {
@@ -86,7 +89,7 @@ def test_files_of_a_benchmark(catalog, tmp_path):
         assert (row["title"] == "") == (row["source_id"] == "r/5")
     assert len({row["image"] for row in query}) == 44
 
-    rejected = {row["id"]: row["reason"] for row in read_items(tmp_path / "rejected.tsv")}
+    rejected = {row["id"]: row["reason"] for row in rows_of(tmp_path / "rejected.tsv")}
     assert rejected.keys() <= {"r/3", "r/4"}
     meta = json.loads(files["meta.json"])
     assert (meta["protocol"], meta["version"]) == ("relistings", 1)
@@ -96,8 +99,8 @@ def test_files_of_a_benchmark(catalog, tmp_path):
 
 def test_unreadable_photos_are_rejected_and_others_drawn(catalog, tmp_path):
     make(catalog, tmp_path, "--products", 24)
-    assert len(read_items(tmp_path / "query.tsv")) == 22
-    rejected = {row["id"]: row["reason"] for row in read_items(tmp_path / "rejected.tsv")}
+    assert len(rows_of(tmp_path / "query.tsv")) == 22
+    rejected = {row["id"]: row["reason"] for row in rows_of(tmp_path / "rejected.tsv")}
     assert rejected.keys() == {"r/3", "r/4"}
     assert rejected["r/4"] == "missing"
     assert "unreadable" in rejected["r/3"]
@@ -111,7 +114,7 @@ def test_same_seed_same_bytes(catalog, tmp_path):
 
 
 def test_a_listing_depends_on_its_row_alone(catalog, tmp_path):
-    rows = read_items(catalog / "catalog.tsv")
+    rows = rows_of(catalog / "catalog.tsv")
     write_tsv(catalog / "reversed.tsv", list(rows[0]), rows[::-1])
     first = make(catalog, tmp_path / "a", "--products", 5)
     shuffled = make(catalog, tmp_path / "b", "--products", 5, name="reversed.tsv")
@@ -125,11 +128,11 @@ def test_a_listing_depends_on_its_row_alone(catalog, tmp_path):
 
 
 def test_truth_has_all_listings_of_a_known_product(catalog, tmp_path):
-    rows = read_items(catalog / "catalog.tsv")
+    rows = rows_of(catalog / "catalog.tsv")
     rows = [{**row, "product": f"p{i // 12}"} for i, row in enumerate(rows)]
     write_tsv(catalog / "products.tsv", list(rows[0]), rows)
     make(catalog, tmp_path, "--products", 3, name="products.tsv")
-    truth = Counter(row["query_id"] for row in read_items(tmp_path / "truth.tsv"))
+    truth = Counter(row["query_id"] for row in rows_of(tmp_path / "truth.tsv"))
     assert list(truth.values()) == [12, 12, 12]
 
 
@@ -139,7 +142,10 @@ def test_truth_has_all_listings_of_a_known_product(catalog, tmp_path):
         (["--products", 25], "has 24 rows, of which 25"),
         (["--fraction", 0], "of which 0"),
         (["--listings", 0], "--listings"),
-        (["--drop", 1.5], "are probabilities"),
+        (["--drop", 1.5], "--drop"),
+        (["--fraction", "nan"], "--fraction"),
+        (["--rotate", "nan"], "--rotate"),
+        (["--num-workers", 0], "--num-workers"),
         (["--crop-area", 1, 0.5], "--crop-area"),
         (["--jpeg-quality", 0, 101], "--jpeg-quality"),
         (["--light", 1], "--light"),
@@ -150,19 +156,28 @@ def test_bad_arguments(catalog, tmp_path, args, expected):
         make(catalog, tmp_path, *args)
 
 
+def test_what_is_read_is_not_overwritten(catalog, tmp_path):
+    (tmp_path / "query.tsv").write_bytes((catalog / "catalog.tsv").read_bytes())
+    with pytest.raises(InputError, match=r"query\.tsv would overwrite"):
+        relist_command.main(
+            [str(tmp_path / "query.tsv"), "--image-root", str(catalog), "--out", str(tmp_path)]
+        )
+    assert (tmp_path / "query.tsv").read_bytes() == (catalog / "catalog.tsv").read_bytes()
+
+
 def test_wrong_image_root(catalog, tmp_path):
     (tmp_path / "images").mkdir()
     write_tsv(tmp_path / "catalog.tsv", ["id", "title", "image"],
               [{"id": "1", "title": "x", "image": "1.jpg"}])  # fmt: skip
-    with pytest.raises(InputError, match=r"none of the photos .* \(1\.jpg: missing\)"):
+    with pytest.raises(InputError, match=r"none of the images .* \(1\.jpg: missing\)"):
         make(tmp_path, tmp_path / "out", "--products", 1)
     assert not (tmp_path / "out" / "query.tsv").exists()
 
 
 def test_file_names_of_any_id():
-    assert make_relistings.image_name("a b-relisted-1") == "a b-relisted-1.jpg"
-    assert make_relistings.image_name("../a\\b") == "..%2Fa%5Cb.jpg"
-    long = {make_relistings.image_name("长" * 100 + str(i)) for i in range(3)}
+    assert image_name("a b-relisted-1") == "a b-relisted-1.jpg"
+    assert image_name("../a\\b") == "..%2Fa%5Cb.jpg"
+    long = {image_name("长" * 100 + str(i)) for i in range(3)}
     assert len(long) == 3
     assert max(map(len, long)) < 100
 
@@ -263,7 +278,7 @@ def test_tint_recolours_a_plain_background_only():
 def test_white_within_the_product_is_not_background():
     image = photo(colour=(30, 30, 30))
     ImageDraw.Draw(image).ellipse([18, 26, 24, 34], fill="white")
-    mask = relisting_photos.background_mask(image, (255, 255, 255))
+    mask = relisting_images.background_mask(image, (255, 255, 255))
     assert mask.shape == (64, 48)
     assert mask[30, 21] == 0
     assert mask[2, 2] == 1

@@ -1,5 +1,6 @@
 """Packing keeps order and bytes whatever the workers, loses no row, and survives being killed."""
 
+import hashlib
 import json
 import os
 import signal
@@ -14,11 +15,12 @@ import pytest
 from PIL import Image
 
 from fairseq_item.commands import pack as pack_command
-from fairseq_item.data.image_store import ImageStore
+from fairseq_item.data import image_store
+from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
 from fairseq_item.data.images import decode_image, fit_square
 from fairseq_item.errors import InputError
 from fairseq_item.preprocess import pack as pack_images
-from fairseq_item.preprocess.pack_journal import Chunk, PackJournal, journal_of
+from fairseq_item.preprocess.pack_journal import Chunk, PackJournal, journal_path
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "preprocess" / "pack_images.py"
@@ -52,7 +54,7 @@ def write_catalog(path, names):
 def pack(catalog, out, *options, images=None):
     images = images or catalog.parent / "images"
     argv = [str(catalog), "--image-root", str(images), "--out", str(out), "--split", "train"]
-    pack_command.main([*argv, *SIZES, "--workers", "1", *options])
+    pack_command.main([*argv, *SIZES, "--num-workers", "1", *options])
     return out
 
 
@@ -172,9 +174,9 @@ def interrupt(monkeypatch, owner, name, after=0):
         (PackJournal, "append", 2),
         (pack_images, "write_tsv", 0),
         (pack_images, "write_tsv", 1),
-        (pack_images, "write_idx", 0),
-        (pack_images, "write_meta", 0),
-        (pack_images, "discard_journal", 0),
+        (image_store, "write_idx", 0),
+        (image_store, "write_meta", 0),
+        (PackJournal, "discard", 0),
     ],
 )
 @pytest.mark.parametrize("codec", ["patches", "jpeg"])
@@ -184,7 +186,7 @@ def test_stopped_anywhere_it_goes_on(catalog, tmp_path, monkeypatch, owner, name
         interrupt(patch, owner, name, after)
         with pytest.raises(Killed):
             pack(catalog, tmp_path / "bin", "--codec", codec)
-    if name != "discard_journal":
+    if name != "discard":
         assert not (tmp_path / "bin" / "image" / "train.json").exists()
     out = pack(catalog, tmp_path / "bin", "--codec", codec)
     assert contents(out) == whole
@@ -207,7 +209,7 @@ def test_only_what_is_provably_whole_is_kept(catalog, tmp_path, monkeypatch, dam
         with pytest.raises(Killed):
             pack(catalog, tmp_path / "bin")
     data = tmp_path / "bin" / "image" / ".train.unfinished"
-    journal = journal_of(data)
+    journal = journal_path(tmp_path / "bin" / "image" / "train")
     if damage == "data cut":
         os.truncate(data, data.stat().st_size - 1)
     elif damage == "data changed":
@@ -225,11 +227,15 @@ def test_only_what_is_provably_whole_is_kept(catalog, tmp_path, monkeypatch, dam
 
 
 def test_journal_of_other_settings_is_not_continued(tmp_path):
-    journal = PackJournal(tmp_path / "data", "first")
-    journal.append(Chunk(1, [1], [], ""), b"x")
-    journal.close()
-    assert PackJournal(tmp_path / "data", "second").rows == 0
-    assert (tmp_path / "data").read_bytes() == b""
+    def journal(fingerprint):
+        return PackJournal(ImageStoreWriter(tmp_path / "store", resume=True), fingerprint)
+
+    first = journal("first")
+    first.append(Chunk(1, [1], [], hashlib.sha256(b"x").hexdigest()), b"x")
+    first.close()
+    assert journal("first").rows == 1
+    assert journal("second").rows == 0
+    assert journal("first").rows == 0
 
 
 def start(catalog, out):
@@ -297,10 +303,11 @@ def test_all_rejected_is_an_error(tmp_path):
     ("options", "message"),
     [
         (["--image-size", "100", "--patch-size", "16"], "multiple"),
-        (["--patch-size", "0"], "multiple"),
+        (["--patch-size", "0"], "patch-size"),
         (["--jpeg-quality", "0"], "jpeg-quality"),
-        (["--workers", "0"], "workers"),
+        (["--num-workers", "0"], "workers"),
         (["--split", "../train"], "split"),
+        (["--split", "x" * 300], "split"),
         (["--id-column", "sku"], "sku"),
         (["--image-root", "/nowhere"], "missing"),
     ],

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from fairseq_item.commands import split as split_command
-from fairseq_item.data.catalog import read_items, write_tsv
+from fairseq_item.data.tsv import read_table, write_tsv
 from fairseq_item.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def rows_of(path):
+    return list(read_table(path).dicts())
 
 
 def write_catalog(path, count, **columns):
@@ -28,7 +32,7 @@ def write_catalog(path, count, **columns):
 def split(catalog, *args):
     out = catalog.parent / "out"
     split_command.main([str(catalog), "--out", str(out), *map(str, args)])
-    return {path.stem: read_items(path) for path in out.glob("*.tsv")}
+    return {path.stem: rows_of(path) for path in out.glob("*.tsv")}
 
 
 def assignment(splits):
@@ -78,6 +82,12 @@ def test_products_stay_together(catalog):
     assert {name: len(splits[name]) for name in SPLITS} == pytest.approx(
         {"train": 540, "valid": 180, "test": 180}, abs=2
     )
+
+
+def test_spaces_around_a_product_do_not_make_another_one(catalog):
+    write_catalog(catalog, 100, product=lambda i: f"p{i // 2}" + " " * (i % 2))
+    names = assignment(split(catalog, "--ratios", 1, 1, 1))
+    assert all(names[f"r{2 * i}"] == names[f"r{2 * i + 1}"] for i in range(50))
 
 
 def test_a_product_may_be_called_like_a_row(catalog):
@@ -149,6 +159,8 @@ def test_too_few_rows_for_a_split_are_reported(catalog, caplog):
         ({}, ["--stratify"], "no column 'leaf_category'"),
         ({}, ["--ratios", "0", "0", "0"], "--ratios"),
         ({}, ["--ratios", "-1", "2", "1"], "--ratios"),
+        ({}, ["--ratios", "nan", "5", "5"], "--ratios: 'nan' is not"),
+        ({}, ["--ratios", "90", "inf", "5"], "--ratios: 'inf' is not"),
         ({"split": lambda i: "fold7"}, [], "line 2 has the split 'fold7'"),
         (
             {"split": lambda i: "train" if i else "test", "product": lambda i: "p"},
@@ -173,7 +185,7 @@ def test_the_catalogue_itself_is_not_overwritten(tmp_path):
 def test_real_catalogue(tmp_path):
     catalog = SHARED / "fashion-60x80" / "products.tsv"
     split_command.main([str(catalog), "--out", str(tmp_path), "--stratify"])
-    splits = {name: read_items(tmp_path / f"{name}.tsv") for name in SPLITS}
+    splits = {name: rows_of(tmp_path / f"{name}.tsv") for name in SPLITS}
     assert {name: len(rows) for name, rows in splits.items()} == {
         "train": 8677, "valid": 482, "test": 482,
     }  # fmt: skip

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from fairseq_item.commands import bpe as bpe_command
-from fairseq_item.data.catalog import write_tsv
 from fairseq_item.data.titles import UNK, TitleTokenizer
+from fairseq_item.data.tsv import write_tsv
 from fairseq_item.errors import InputError
 
 WORDS = ["red", "Blue", "running", "shoe", "bag", "leather", "Nike", "Puma", "T20", "men", "women"]
@@ -136,3 +136,16 @@ def test_bad_input(tmp_path):
     write_tsv(tmp_path / "empty.tsv", ["title", "id"], [{"id": "1", "title": " "}])
     with pytest.raises(InputError, match="no title that is not empty"):
         train(tmp_path / "empty.tsv", tmp_path)
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "10000000000000", "1e13"])
+def test_impossible_sizes(tmp_path, size):
+    write_titles(tmp_path / "train.tsv", 5)
+    with pytest.raises(InputError, match="--vocab-size"):
+        train(tmp_path / "train.tsv", tmp_path, "--vocab-size", size)
+
+
+def test_titles_without_a_visible_character(tmp_path):
+    write_tsv(tmp_path / "train.tsv", ["title"], [{"title": "\u200b\u200b"}] * 3)
+    with pytest.raises(InputError, match="no vocabulary can be learnt"):
+        train(tmp_path / "train.tsv", tmp_path)

@@ -1,36 +1,36 @@
 import numpy as np
 import pytest
 
-from fairseq_item.data import unique
+from fairseq_item.data import duplicates
 from fairseq_item.data.catalog import read_catalog
-from fairseq_item.data.tables import check_ids, read_table
-from fairseq_item.data.unique import Suspects
+from fairseq_item.data.duplicates import Duplicates
+from fairseq_item.data.tsv import check_ids, read_table
 from fairseq_item.errors import InputError
 
 
-def suspected(values):
-    suspects = Suspects()
+def candidates(values):
+    found = Duplicates()
     for value in values:
-        suspects.add(value)
-    found = suspects.found()
-    return None if found is None else {value for value in values if found(value)}
+        found.add(value)
+    return found.candidates()
 
 
-def test_only_what_occurs_twice_is_suspected():
+def test_only_hashes_that_occur_twice_are_candidates():
     names = [f"p{i}" for i in range(5000)]
-    assert suspected([]) is None
-    assert suspected(names) is None
-    assert suspected([*names, "p7", "p7", "p4999"]) == {"p7", "p4999"}
+    assert candidates([]) == candidates(names) == set()
+    assert candidates([*names, "p7", "p7", "p4999"]) == {hash("p7"), hash("p4999")}
 
 
-def test_equal_hashes_make_suspects(monkeypatch):
-    monkeypatch.setattr(unique, "hash", len, raising=False)
-    assert suspected(["a", "bb", "c", "dddd"]) == {"a", "c"}
+def test_nothing_is_read_again_without_candidates():
+    def reread():
+        raise AssertionError
+
+    assert Duplicates().first(reread) is None
 
 
 @pytest.mark.parametrize("repeats", [0, 1])
-def test_innocent_suspects_are_no_repeats(tmp_path, monkeypatch, repeats):
-    monkeypatch.setattr(unique, "hash", lambda value: 0, raising=False)
+def test_equal_hashes_are_no_repeats(tmp_path, monkeypatch, repeats):
+    monkeypatch.setattr(duplicates, "hash", lambda value: 0, raising=False)
     names = [f"p{i}" for i in np.random.default_rng(0).permutation(20)]
     names += names[3 : 3 + repeats]
     path = tmp_path / "t.tsv"
