@@ -26,16 +26,20 @@ class ImageRoot:
 
     Raises:
         InputError: the path is missing, or is neither a folder nor a whole, uncompressed tar.
+            ``read`` raises it where the folder itself is gone.
     """
 
     def __init__(self, path):
         self.path = Path(path)
         self._descriptor = None
         self._members = None
-        if self.path.is_dir():
-            return
         if not self.path.exists():
             raise InputError(f"{path} is missing; name a folder of images or a tar of them")
+        self._folder = _identity(self.path)
+        if self.path.is_dir():
+            return
+        if not self.path.is_file():  # a pipe, say, whose writer would be waited for
+            raise InputError(f"{path} is no file; name a folder of images or a tar of them")
         self._members = _scan_tar(self.path)
 
     def read(self, name):
@@ -56,10 +60,18 @@ class ImageRoot:
                 raise KeyError("not a file")
             _check_size(status.st_size)
             return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise KeyError("missing") from None
         except OSError as error:
+            self._refuse_if_gone()
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise KeyError("missing") from None
             raise KeyError(f"not readable: {error.strerror}") from None
+
+    def _refuse_if_gone(self):
+        """Tell an image that is missing from a folder that is: removed, or its disk taken away."""
+        if _identity(self.path) != self._folder:
+            raise InputError(
+                f"{self.path} went away while images were read from it; bring it back and run again"
+            )
 
     def _read_member(self, key):
         if key not in self._members:
@@ -79,6 +91,15 @@ class ImageRoot:
     def __del__(self):
         if getattr(self, "_descriptor", None) is not None:
             os.close(self._descriptor)
+
+
+def _identity(path):
+    """What tells a folder from another one that takes its name; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _inside(name):
@@ -109,6 +130,8 @@ def _scan_tar(path):
             for member in tar:
                 tar.members = []  # tarfile keeps every header it has seen; ours is enough
                 name = posixpath.normpath(member.name)
+                if member.size < 0:
+                    raise tarfile.ReadError("a file has a negative size")
                 if member.isreg() and not member.issparse():
                     if member.offset_data + member.size > length:
                         raise tarfile.ReadError("it ends in the middle of a file")

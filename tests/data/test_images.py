@@ -1,6 +1,7 @@
 """Every odd or bad image a catalogue may hold: decoded as meant, or refused with the reason."""
 
 import contextlib
+import os
 import pickle
 import struct
 import tarfile
@@ -166,7 +167,7 @@ def test_float_and_wide_integers_use_their_own_range():
         np.testing.assert_array_equal(result, [[0, 51, 255]])
 
 
-def test_transparent_places_become_white():
+def test_transparent_pixels_become_white():
     pixels = np.zeros((1, 3, 4), np.uint8)
     pixels[0, :, 0] = 255
     pixels[0, :, 3] = [255, 0, 51]  # opaque, clear, one fifth
@@ -363,3 +364,33 @@ def test_hard_links_in_a_tar(tmp_path):
         tar.add(first, "first")
         tar.add(second, "second")
     assert ImageRoot(tmp_path / "images.tar").read("second") == b"same"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe is no file; name a folder"):
+        ImageRoot(tmp_path / "pipe")
+
+
+def test_a_negative_size_in_a_tar(tmp_path):
+    header = tarfile.TarInfo("a.png").tobuf(tarfile.GNU_FORMAT)
+    size = (-512 + 256**12).to_bytes(12, "big")  # base 256, as GNU tar writes what is no octal
+    header = bytearray(header[:124] + size + header[136:])
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "images.tar").write_bytes(bytes(header) + b"\0" * 2048)
+    with pytest.raises(InputError, match=r"images\.tar cannot be read"):
+        ImageRoot(tmp_path / "images.tar")
+
+
+def test_a_folder_that_went_away_is_not_a_missing_image(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    root = ImageRoot(folder)
+    with pytest.raises(KeyError, match="missing"):
+        root.read("a.png")
+    folder.rename(tmp_path / "moved")
+    for _ in range(2):
+        with pytest.raises(InputError, match="images went away"):
+            pickle.loads(pickle.dumps(root)).read("a.png")
+        folder.mkdir(exist_ok=True)  # the empty folder that a disk was mounted on

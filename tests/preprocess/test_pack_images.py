@@ -287,6 +287,87 @@ def test_killed_and_run_again(tmp_path):
     assert contents(out) == contents(fresh)
 
 
+# --- others at work on the same files --------------------------------------------------------
+
+
+def wait_for_first_chunk(out):
+    journal = journal_path(out / "image" / "train")
+    wait_until(lambda: journal.exists() and journal.read_bytes().count(b"\n") > 1)
+
+
+@pytest.fixture
+def packing(tmp_path):
+    """(catalogue, data-bin, process) while a long packing goes on."""
+    (tmp_path / "big").mkdir()
+    Image.fromarray(np.zeros((900, 900, 3), np.uint8)).save(tmp_path / "big" / "0.png")
+    catalog = write_catalog(tmp_path / "train.tsv", ["0.png"] * 4000)
+    process = start(catalog, tmp_path / "bin")
+    try:
+        wait_for_first_chunk(tmp_path / "bin")
+        yield catalog, tmp_path / "bin", process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ends_with_one_line(process):
+    _, log = process.communicate(timeout=60)
+    lines = [line for line in log.decode().splitlines() if line.startswith("error: ")]
+    assert (process.returncode, len(lines)) == (2, 1), log
+    assert b"Traceback" not in log
+    return lines[0]
+
+
+def test_a_second_packer_is_refused(packing):
+    catalog, out, process = packing
+    with pytest.raises(InputError, match=rf"\.train\.lock is held by process {process.pid}, start"):
+        pack(catalog, out, images=catalog.parent / "big")
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    (catalog.parent / "images").mkdir()
+    Image.new("RGB", (40, 40)).save(catalog.parent / "images" / "0.png")
+    write_catalog(catalog, ["0.png"] * 3)
+    pack(catalog, out)  # what was killed holds nothing
+    assert len(ImageStore(out / "image" / "train")) == 3
+    assert not (out / "image" / ".train.lock").exists()
+
+
+def test_images_that_go_away_are_not_missing(packing):
+    catalog, out, process = packing
+    (catalog.parent / "big").rename(catalog.parent / "moved")
+    assert "big went away while images were read from it" in ends_with_one_line(process)
+    assert not (out / "rejected").exists()
+    assert not list((out / "image").glob("train.*"))
+    (catalog.parent / "moved").rename(catalog.parent / "big")
+    decisions = journal_path(out / "image" / "train").read_text().splitlines()[1:]
+    assert all(json.loads(line)["rejected"] == [] for line in decisions)
+
+
+def test_a_catalogue_changed_meanwhile_is_refused(catalog, tmp_path, monkeypatch):
+    lines = catalog.read_text().splitlines(keepends=True)
+
+    def append(journal, *args, append=PackJournal.append):
+        append(journal, *args)
+        (tmp_path / "new").write_text("".join([lines[0], *reversed(lines[1:])]))
+        os.replace(tmp_path / "new", catalog)
+
+    monkeypatch.setattr(PackJournal, "append", append)
+    with pytest.raises(InputError, match=r"train\.tsv was changed while it was being read"):
+        pack(catalog, tmp_path / "bin")
+    assert not (tmp_path / "bin" / "items").exists()
+    monkeypatch.undo()
+    assert contents(pack(catalog, tmp_path / "bin")) == contents(pack(catalog, tmp_path / "two"))
+
+
+def test_the_rows_that_are_read_are_not_overwritten(catalog, tmp_path):
+    out = pack(catalog, tmp_path / "bin")
+    before = contents(out)
+    with pytest.raises(InputError, match=r"items/train\.tsv would overwrite what is read"):
+        pack(out / "items" / "train.tsv", out, images=catalog.parent / "images")
+    assert contents(out) == before
+
+
 # --- bad input -------------------------------------------------------------------------------
 
 
