@@ -63,7 +63,7 @@ class ImageStore:
         if self._index.dtype != np.uint8 or count != self.meta.count:
             raise InputError(
                 f"{idx_path(prefix)} has {count} items of {self._index.dtype} where "
-                f"{json_path(prefix)} says {self.meta.count} of uint8; run pack_images.py again"
+                f"{json_path(prefix)} says {self.meta.count} of uint8; run item-pack again"
             )
         size = self.meta.image_size**2 * self.meta.channels
         # The ends stand for all: looking at every size would make opening slow.
@@ -71,7 +71,7 @@ class ImageStore:
         if self.meta.codec == "patches" and ends != {size}:
             raise InputError(
                 f"{idx_path(prefix)} has items of {min(ends)} bytes where {json_path(prefix)} "
-                f"makes them {size}; run pack_images.py again"
+                f"makes them {size}; run item-pack again"
             )
 
     def __len__(self):
@@ -143,7 +143,7 @@ class ImageStore:
         if store_checksum(self.prefix) != self.meta.checksum:
             raise InputError(
                 f"{bin_path(self.prefix)} and .idx do not have the checksum that "
-                f"{json_path(self.prefix)} says; run pack_images.py again"
+                f"{json_path(self.prefix)} says; run item-pack again"
             )
 
 

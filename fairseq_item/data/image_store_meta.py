@@ -60,7 +60,7 @@ def read_meta(prefix):
     """
     path = json_path(prefix)
     if not path.exists():
-        raise InputError(f"{path} is missing, so the store is not whole; run pack_images.py again")
+        raise InputError(f"{path} is missing, so the store is not whole; run item-pack again")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values["version"]
@@ -70,12 +70,12 @@ def read_meta(prefix):
             if meta.codec in CODECS and all(isinstance(value, int) for value in whole):
                 return meta
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is damaged ({error}); run pack_images.py again") from None
+        raise InputError(f"{path} is damaged ({error}); run item-pack again") from None
     if version != VERSION:
         raise InputError(
-            f"{path} has format version {version}, this program reads {VERSION}; pack again"
+            f"{path} has format version {version}, this program reads {VERSION}; run item-pack again"
         )
-    raise InputError(f"{path} describes no store known here; run pack_images.py again")
+    raise InputError(f"{path} describes no store known here; run item-pack again")
 
 
 def store_checksum(prefix):

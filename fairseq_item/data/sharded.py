@@ -69,7 +69,7 @@ def shard_names(data_bin, split):
         found = sorted(path.stem for path in items.glob("*.tsv"))
         raise InputError(
             f"{items}/{split}.tsv is missing; "
-            + (f"splits there: {', '.join(found)}" if found else "run preprocess/pack_images.py")
+            + (f"splits there: {', '.join(found)}" if found else "run item-pack first")
         )
     names = [first]
     for k in count(1):

@@ -202,6 +202,14 @@ def test_files_are_closed(tmp_path):
         os.fstat(descriptor)
 
 
+def test_two_processes_do_not_share_a_half_written_file(tmp_path):
+    with MMapIndexWriter(tmp_path / "a", np.uint8) as writer:
+        writer.add(np.zeros(3, np.uint8))
+        (half,) = tmp_path.iterdir()
+        assert f".{os.getpid()}." in half.name
+    assert {path.name for path in tmp_path.iterdir()} == {"a.bin", "a.idx"}
+
+
 def test_first_elements(tmp_path):
     items = [item for item in make_items(np.uint16) if len(item)]
     write(tmp_path / "a", items, np.uint16)
