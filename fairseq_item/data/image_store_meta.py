@@ -73,7 +73,8 @@ def read_meta(prefix):
         raise InputError(f"{path} is damaged ({error}); run item-pack again") from None
     if version != VERSION:
         raise InputError(
-            f"{path} has format version {version}, this program reads {VERSION}; run item-pack again"
+            f"{path} has format version {version}, this program reads {VERSION}; run "
+            "item-pack again"
         )
     raise InputError(f"{path} describes no store known here; run item-pack again")
 
