@@ -10,7 +10,6 @@ products whose image cannot be read; others are drawn in their place) and DIR/me
 same seed, catalogue and version of Pillow the bytes are the same, whatever the order of the rows.
 """
 
-from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,19 +25,10 @@ from fairseq_item.commands.common import (
     say,
 )
 from fairseq_item.data.catalog import read_catalog
-from fairseq_item.data.draw import draw
 from fairseq_item.data.images import ImageRoot
 from fairseq_item.errors import InputError
 from fairseq_item.files import refuse_overwriting
-from fairseq_item.preprocess.relist import (
-    FILES,
-    BenchmarkWriter,
-    Relister,
-    Strengths,
-    relist,
-    write_meta,
-)
-from fairseq_item.progress import progress
+from fairseq_item.preprocess.relist import FILES, Relister, Strengths, write_benchmark
 
 HELP = {
     "drop": "probability that a word of the title is dropped",
@@ -101,28 +91,11 @@ def main(argv=None):
             f"{args.catalog} has {len(rows)} rows, of which {wanted} were asked for; change "
             "--products or --fraction"
         )
-    drawn = sorted(rows, key=lambda row: draw(args.seed, "choice", row["id"]))
     relister = Relister(ImageRoot(args.image_root), strengths, args.listings, args.seed)
-
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows)
-        made = relist(drawn, relister, wanted, args.num_workers)
-        for row, listings, reason in progress(made, "relisting", wanted, "product"):
-            if reason is None:
-                writer.add(row, listings)
-            else:
-                writer.reject(row, reason)
-        if not writer.query.count:
-            raise InputError(
-                f"none of the images of {args.catalog} can be read from {args.image_root} "
-                f"({row['image']}: {reason}); name the right --image-root"
-            )
-    name = Path(args.catalog).name
-    write_meta(out, name, len(rows), strengths, args.listings, args.seed, writer.counts)
-    for count, (file, what) in zip(writer.counts, FILES.items()):
-        say(f"{out / file}: {count} {what}")
-    say(f"{out / 'images'}: {writer.query.count} images")
+    counts = write_benchmark(catalog, rows, relister, wanted, out, args.num_workers)
+    for count, (name, what) in zip(counts, FILES.items()):
+        say(f"{out / name}: {count} {what}")
+    say(f"{out / 'images'}: {counts[0]} images")
 
 
 def strengths_from(args):

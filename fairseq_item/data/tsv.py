@@ -113,7 +113,7 @@ def read_table(path, required=(), only=False):
         lines = Lines(path)
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(
-            f"{path} is missing; name an existing TSV file, or run the step that writes it"
+            f"{path} is not there; name an existing TSV file, or run the step that writes it"
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}); convert it") from None

@@ -16,7 +16,7 @@ from fairseq_item.demo.products import FAMILY, product
 from fairseq_item.demo.scene import photograph
 from fairseq_item.demo.titles import listing_title
 from fairseq_item.files import atomic_path
-from fairseq_item.preprocess.pack_workers import map_in_order
+from fairseq_item.parallel import map_in_order
 from fairseq_item.progress import progress
 
 FIELDS = ("id", "title", "image", "meta_category", "leaf_category", "product")

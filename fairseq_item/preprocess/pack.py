@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,8 +11,9 @@ from fairseq_item.data.image_store_meta import VERSION, json_path, read_meta
 from fairseq_item.data.tsv import write_tsv
 from fairseq_item.errors import InputError
 from fairseq_item.files import locked, refuse_overwriting
+from fairseq_item.parallel import map_in_order
 from fairseq_item.preprocess.pack_journal import PackJournal, journal_path
-from fairseq_item.preprocess.pack_workers import ChunkPacker, map_in_order
+from fairseq_item.preprocess.pack_workers import ChunkPacker
 from fairseq_item.progress import progress
 
 CHUNK = 32  # rows a worker takes at a time; 6 MB of patches at 256 pixels
@@ -118,17 +118,11 @@ def append_rows(journal, catalog, packer, workers, total):
     """Append to ``journal`` what becomes of the rows that it does not have yet."""
     names = (row["image"] for _, row in islice(catalog, journal.rows, None))
     chunks = iter(lambda: list(islice(names, CHUNK)), [])
-    try:
-        with progress(None, "packing", total, "image") as bar:
-            bar.update(journal.rows)
-            for chunk, items in map_in_order(packer, chunks, workers):
-                journal.append(chunk, items)
-                bar.update(chunk.rows)
-    except BrokenProcessPool:
-        raise InputError(
-            f"{catalog.path}: a worker process was killed, perhaps for want of memory; run again "
-            "with fewer --num-workers: packing goes on where it stopped"
-        ) from None
+    with progress(None, "packing", total, "image") as bar:
+        bar.update(journal.rows)
+        for chunk, items in map_in_order(packer, chunks, workers):
+            journal.append(chunk, items)
+            bar.update(chunk.rows)
 
 
 def write_rows(journal, catalog, root, paths):

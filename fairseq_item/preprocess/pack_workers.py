@@ -1,13 +1,6 @@
-"""Decoding and encoding images in several processes, in order and within bounded memory."""
+"""What packing does in its worker processes: decoding and encoding images."""
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
-import warnings
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from fairseq_item.data.image_store import encode_image
@@ -49,48 +42,3 @@ class ChunkPacker:
         image = decode_image(self.root.read(name), target=to.image_size)
         square = fit_square(image, to.image_size, to.fit)
         return encode_image(square, to.codec, to.patch_size, to.jpeg_quality)
-
-
-def map_in_order(function, inputs, workers):
-    """Yield ``function(x)`` for each of ``inputs``, in order, computed by ``workers`` processes.
-
-    At most two inputs a worker are under way, however slowly the results are taken.
-    """
-    if workers == 1:
-        _ignore_pillow_warnings()
-        yield from map(function, inputs)
-        return
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(function,)) as pool:
-        pending = deque()
-        try:
-            for item in inputs:
-                pending.append(pool.submit(_call, item))
-                if len(pending) >= 2 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(function):
-    global _function
-    _function = function
-    _ignore_pillow_warnings()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    # A killed parent cannot tell its workers to stop, and they would wait for work for ever.
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _call(item):
-    return _function(item)
-
-
-def _ignore_pillow_warnings():
-    """Metadata that Pillow grumbles at does no harm here; what does is in the reasons."""
-    warnings.filterwarnings("ignore", module="PIL")

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import random
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import tee
+from pathlib import Path
 from urllib.parse import quote
 
 import PIL
@@ -16,9 +16,10 @@ from fairseq_item.data.images import ImageError, ImageRoot, decode_image
 from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
-from fairseq_item.preprocess.pack_workers import map_in_order
+from fairseq_item.parallel import map_in_order
 from fairseq_item.preprocess.relisting_images import change_image
 from fairseq_item.preprocess.relisting_titles import rewrite_title
+from fairseq_item.progress import progress
 
 PROTOCOL = "relistings"
 # To be raised whenever the same seed would give other listings.
@@ -88,17 +89,49 @@ class Relister:
 def relist(drawn, relister, wanted, workers):
     """Yield (row, listings, reason) until ``wanted`` rows had listings and no reason against."""
     rows, results = tee(drawn)
-    try:
-        with closing(map_in_order(relister, results, workers)) as results:
-            for row, (listings, reason) in zip(rows, results):
-                yield row, listings, reason
-                wanted -= reason is None
-                if not wanted:
-                    return
-    except BrokenProcessPool:
-        raise InputError(
-            "a worker process was killed, perhaps for want of memory; use fewer --num-workers"
-        ) from None
+    with closing(map_in_order(relister, results, workers)) as results:
+        for row, (listings, reason) in zip(rows, results):
+            yield row, listings, reason
+            wanted -= reason is None
+            if not wanted:
+                return
+
+
+def write_benchmark(catalog, rows, relister, wanted, out, workers=1):
+    """Draw products, relist them, and write the benchmark.
+
+    Args:
+        catalog: the catalogue.
+        rows: all its rows.
+        relister: :class:`Relister`.
+        wanted: number of products; those whose image cannot be read are replaced.
+        out: folder to write to.
+        workers: processes that relist.
+
+    Returns:
+        list: rows written to each of ``FILES``.
+
+    Raises:
+        InputError: no image can be read.
+    """
+    drawn = sorted(rows, key=lambda row: draw(relister.seed, "choice", row["id"]))
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows)
+        made = relist(drawn, relister, wanted, workers)
+        for row, listings, reason in progress(made, "relisting", wanted, "product"):
+            if reason is None:
+                writer.add(row, listings)
+            else:
+                writer.reject(row, reason)
+        if not writer.query.count:
+            raise InputError(
+                f"none of the images of {catalog.path} can be read from {relister.root.path} "
+                f"({row['image']}: {reason}); name the right --image-root"
+            )
+    counts = [file.count for file in (writer.query, writer.truth, writer.rejected)]
+    write_meta(out, catalog.path, len(rows), relister, counts)
+    return counts
 
 
 class BenchmarkWriter:
@@ -120,22 +153,11 @@ class BenchmarkWriter:
                 self.same_product.setdefault(row["product"], []).append(row["id"])
         # A query belongs to no split of the catalogue.
         columns = [name for name in fieldnames if name not in ("split", "source_id")]
+        headers = [*columns, "source_id"], ["query_id", "item_id"], ["id", "image", "reason"]
         self.query, self.truth, self.rejected = (
-            stack.enter_context(TsvWriter(out / name, names))
-            for name, names in zip(
-                FILES,
-                (
-                    [*columns, "source_id"],
-                    ["query_id", "item_id"],
-                    ["id", "image", "reason"],
-                ),
-            )
+            stack.enter_context(TsvWriter(out / name, header))
+            for name, header in zip(FILES, headers)
         )
-
-    @property
-    def counts(self):
-        """Rows written to each of ``FILES``."""
-        return [writer.count for writer in (self.query, self.truth, self.rejected)]
 
     def reject(self, row, reason):
         self.rejected.write({"id": row["id"], "image": row["image"], "reason": reason})
@@ -162,25 +184,24 @@ def image_name(query_id):
     return f"{name}.jpg"
 
 
-def write_meta(folder, catalog, rows, strengths, listings, seed, counts):
+def write_meta(folder, catalog, rows, relister, counts):
     """Write ``meta.json``: what the benchmark was made of, and what it has.
 
     Args:
         folder: where it goes.
-        catalog: file name of the catalogue.
+        catalog: path of the catalogue.
         rows: number of its rows.
-        strengths: :class:`Strengths`.
-        listings, seed: as given to :class:`Relister`.
+        relister: :class:`Relister`.
         counts: rows of each of ``FILES``.
     """
     meta = {
         "protocol": PROTOCOL,
         "version": VERSION,
-        "catalog": catalog,
+        "catalog": Path(catalog).name,
         "catalog_rows": rows,
-        "seed": seed,
-        "listings": listings,
-        "strengths": asdict(strengths),
+        "seed": relister.seed,
+        "listings": relister.listings,
+        "strengths": asdict(relister.strengths),
         **dict(zip(("queries", "true_matches", "rejected"), counts)),
         "pillow": PIL.__version__,
     }

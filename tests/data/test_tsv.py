@@ -98,7 +98,7 @@ def test_a_failed_writer_leaves_nothing_half_done(tmp_path):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"no\.tsv is missing"):
+    with pytest.raises(InputError, match=r"no\.tsv is not there"):
         read_table(tmp_path / "no.tsv")
     (tmp_path / "latin.tsv").write_bytes(b"id\n\xff\n")
     with pytest.raises(InputError, match="not UTF-8"):

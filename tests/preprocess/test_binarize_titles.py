@@ -169,7 +169,7 @@ def test_bad_input(tmp_path):
     with pytest.raises(InputError, match=r"bpe\.model is missing"):
         binarize_command.main([str(tmp_path)])
     root = make_data_bin(tmp_path / "data-bin")
-    with pytest.raises(InputError, match=r"test\.tsv is missing"):
+    with pytest.raises(InputError, match=r"test\.tsv is not there"):
         binarize_command.main([str(root), "--splits", "test"])
     write_tsv(root / "items" / "train.tsv", ["id"], [{"id": "1"}])
     with pytest.raises(InputError, match="lacks title"):

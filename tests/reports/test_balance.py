@@ -243,7 +243,7 @@ def test_exclude_self_leaves_the_query_out(tiny, tmp_path):
     ("change", "message"),
     [
         ({"-k": "0"}, "k is 0; it must be 1 or more"),
-        ({"--truth": "none.tsv"}, "none.tsv is missing"),
+        ({"--truth": "none.tsv"}, "none.tsv is not there"),
         ({"--queries": "none"}, "none holds no whole embeddings"),
         ({"--queries": "other"}, "the queries have 3 dimensions"),
         ({"--truth": "partial.tsv"}, "query 'words' has hits but no true match"),
