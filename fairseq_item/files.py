@@ -73,11 +73,13 @@ def _lock(path):
         try:
             # A lock of lockf is not inherited by workers, which may outlive a killed parent.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):
             file.seek(0)
             holder = file.read() or "another process"
             file.close()
             raise InputError(f"{path} is held by {holder}; let it end first") from None
-        file.close()  # the lock of one that has just removed it
+        except FileNotFoundError:
+            pass
+        file.close()  # removed meanwhile by the one that held it

@@ -55,7 +55,7 @@ class Catalog:
 
     def _canonical_names(self, columns, require):
         """The names that the file's columns get, in the file's order."""
-        found = self._file.fieldnames
+        found = [clean_field(name) for name in self._file.fieldnames]
         repeated = [name for name in found if found.count(name) > 1]
         if repeated:
             raise InputError(f"{self.path} has two columns '{repeated[0]}'; rename one of them")

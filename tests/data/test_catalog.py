@@ -215,6 +215,13 @@ def test_long_fields(tmp_path):
     assert rows_of(tmp_path / "c.csv") == [row]
 
 
+def test_names_that_are_the_same_once_written_are_two_of_one_name(tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps({"id": "1", "title": "a", "image": "b", "x\ty": "", "x y": ""}))
+    with pytest.raises(InputError, match="has two columns 'x y'; rename one"):
+        read_catalog(path)
+
+
 def test_ids_and_products_are_the_same_with_spaces_around_them(tmp_path):
     path = tmp_path / "c.tsv"
     path.write_text("id\ttitle\timage\tproduct\n a \tx\tx.jpg\tp1\nb\ty\ty.jpg\tp1 \n")
