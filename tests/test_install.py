@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# As the README has it.
+USER_DIR = """--user-dir "$(python -c 'import fairseq_item; print(fairseq_item.__path__[0])')\""""
 
 
 def run(command, **kwargs):
@@ -74,7 +76,7 @@ def test_the_whole_way_from_another_folder(installed, tmp_path):
     assert "titles" in sh("item-binarize data-bin")
     sh(
         "python -m fairseq_cli.train data-bin"
-        ' --user-dir "$(python -c "import fairseq_item; print(fairseq_item.__path__[0])")"'
+        f" {USER_DIR}"
         " --task item_pretraining --criterion item_pretraining --arch item_tiny"
         " --encoder-layers 1 --image-size 32 --patch-size 8 --optimizer adam --lr 1e-3"
         " --batch-size 8 --max-update 2 --save-dir model --cpu --num-workers 0"
