@@ -81,8 +81,8 @@ def test_the_whole_way_from_another_folder(installed, tmp_path):
         " --encoder-layers 1 --image-size 32 --patch-size 8 --optimizer adam --lr 1e-3"
         " --batch-size 8 --max-update 2 --save-dir model --cpu --num-workers 0"
     )
-    for split in ("test", "query"):
-        sh(f"item-embed --checkpoint model --data data-bin --split {split} --out {split}")
+    embed = "item-embed --checkpoint model --data data-bin"
+    sh(f"{embed} --split test --out test & {embed} --split query --out query && wait $!")
     sh("item-index test --out index")
     sh("item-search index --queries query --out hits.tsv -k 5")
     scores = sh("item-evaluate --hits hits.tsv --truth relisted/truth.tsv")
