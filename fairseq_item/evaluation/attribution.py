@@ -4,17 +4,18 @@ import numpy as np
 
 from fairseq_item.evaluation.summary import percent
 from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.hits import SIMILARITIES
 
 
 def contributions(similarities, fuser):
     """What each part gives to the fused score.
 
     Args:
-        similarities: (m, 3) cosines, NaN where a part is absent.
+        similarities: (m, 4) in the order of ``SIMILARITIES``, NaN where one is absent.
         fuser: ``fusion.Fuser``.
 
     Returns:
-        (m, 3) float64 weighted calibrated similarities; -inf for a part that is absent or has no
+        (m, 4) float64 weighted calibrated similarities; -inf for a part that is absent or has no
         weight.
     """
     given = np.full(similarities.shape, -np.inf)
@@ -41,8 +42,9 @@ def attribute(hits, truth, k, fuser):
     """
     looked_at = [(query, hit) for query, answers in hits.items() for hit in answers[:k]]
     right = np.array([hit.item_id in truth[query] for query, hit in looked_at], bool)
-    cosines = np.array([hit.similarities for _, hit in looked_at], np.float64).reshape(-1, 3)
-    given = contributions(cosines, fuser)
+    similarities = [hit.similarities for _, hit in looked_at]
+    similarities = np.array(similarities, np.float64).reshape(-1, len(SIMILARITIES))
+    given = contributions(similarities, fuser)
     won = given == given.max(axis=1, keepdims=True)
     shares = won / won.sum(axis=1, keepdims=True)
     result = {"count": len(looked_at), "tied": int((won.sum(axis=1) > 1).sum())}

@@ -17,6 +17,7 @@ from fairseq_item.search.embeddings import (
     embedding_path,
     write_meta,
 )
+from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.index import EXACT, faiss_path, import_faiss, transform_path
 from fairseq_item.search.vectors import Vectors, release
 
@@ -62,7 +63,7 @@ def build_index(
     Raises:
         InputError: the folders do not go together, or faiss refuses the factory string.
     """
-    weights = check_weights(weights)
+    check_weights(weights)
     sources = [Embeddings.load(folder) for folder in folders]
     items = _concatenated_items(sources)
     _check_same_model(sources)
@@ -118,17 +119,22 @@ def build_index(
 
 
 def check_weights(weights):
-    """Three weights as floats.
+    """Weights as floats, in the order of ``SIMILARITIES``.
+
+    Args:
+        weights: four numbers, or three: those of the embeddings, nothing for the lexical one.
 
     Raises:
-        InputError: one is negative or not finite, or all are 0.
+        InputError: one is negative or not finite, or all are 0, or they are too few or too many.
     """
     weights = tuple(float(weight) for weight in weights)
-    if len(weights) != 3 or not all(0 <= w < float("inf") for w in weights) or not any(weights):
+    right = len(weights) in (len(EMBEDDINGS), len(SIMILARITIES))
+    if not right or not all(0 <= w < float("inf") for w in weights) or not any(weights):
         raise InputError(
-            f"--weights {' '.join(map(str, weights))}: give three numbers of 0 or more, not all 0"
+            f"--weights {' '.join(map(str, weights))}: give three or four numbers of 0 or more, "
+            "not all 0"
         )
-    return weights
+    return weights + (0.0,) * (len(SIMILARITIES) - len(weights))
 
 
 def check_digests(one, other, names):

@@ -1,41 +1,41 @@
 """Hits and truth: what a search answered, and what it should have answered.
 
-Hits: TSV ``query_id rank item_id score score_global score_title score_image``, rank from 1; the
-three last columns are cosines, empty where the part is absent. Truth: TSV ``query_id item_id``,
-a line per true match.
+Hits: TSV ``query_id rank item_id score score_global score_title score_image score_lexical``, rank
+from 1; the last four columns are similarities, empty where one is absent. Files written before
+there was a lexical similarity lack the last column and are read all the same.
+Truth: TSV ``query_id item_id``, a line per true match.
 """
 
 import math
-from typing import NamedTuple
+from collections import namedtuple
 
 from fairseq_item.data.tables import Table, read_table, write_table
 from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
+from fairseq_item.search.embeddings import EMBEDDINGS
 
-HITS_COLUMNS = (
-    "query_id",
-    "rank",
-    "item_id",
-    "score",
-    "score_global",
-    "score_title",
-    "score_image",
-)
+# What a query and an item are compared by. Code that counts columns relies on the order.
+SIMILARITIES = (*EMBEDDINGS, "lexical")
+NO_SIMILARITIES = (math.nan,) * len(SIMILARITIES)
+HITS_COLUMNS = ("query_id", "rank", "item_id", "score", *(f"score_{s}" for s in SIMILARITIES))
 TRUTH_COLUMNS = ("query_id", "item_id")
 
 
-class Hit(NamedTuple):
+class Hit(namedtuple("Hit", ("item_id", "score", "similarities"))):
     """One answer.
 
     Attributes:
         item_id: the item.
         score: what it was ranked by.
-        similarities: cosines of the global, title and image parts, NaN where absent.
+        similarities: floats in the order of ``SIMILARITIES``, NaN where absent; those that are not
+            given count as absent.
     """
 
-    item_id: str
-    score: float
-    similarities: tuple = (math.nan, math.nan, math.nan)
+    __slots__ = ()
+
+    def __new__(cls, item_id, score, similarities=()):
+        similarities = (*similarities, *NO_SIMILARITIES[len(similarities) :])
+        return super().__new__(cls, item_id, score, similarities)
 
 
 def write_hits(path, hits):
@@ -74,8 +74,11 @@ def read_hits(path):
         InputError: other columns than those of hits, a query's ranks are not 1, 2, 3, ..., an item
             is answered twice to a query, or a score is no number.
     """
-    table = read_table(path, HITS_COLUMNS, only=True)
-    columns = [table.fieldnames.index(name) for name in HITS_COLUMNS]
+    table = read_table(path, HITS_COLUMNS[:-1])
+    unknown = [name for name in table.fieldnames if name not in HITS_COLUMNS]
+    if unknown:
+        raise InputError(f"{path} row 1 has unknown columns {', '.join(unknown)}; remove them")
+    columns = [table.fieldnames.index(n) for n in HITS_COLUMNS if n in table.fieldnames]
     hits, seen = {}, set()
     for number_, row in enumerate(table.rows, start=2):
         query, rank, item, *scores = (row[column] for column in columns)

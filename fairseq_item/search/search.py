@@ -14,7 +14,7 @@ from fairseq_item.progress import progress
 from fairseq_item.search.build import check_digests
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.fusion import fused_search
-from fairseq_item.search.hits import Hit, number
+from fairseq_item.search.hits import SIMILARITIES, Hit, number
 
 __all__ = ["fused_search", "open_queries", "search"]
 
@@ -133,7 +133,8 @@ def table(index, hits):
     titles = {
         name: index.items[row]["title"] for row, name in enumerate(index.ids) if name in shown
     }
-    lines = [f"{'rank':>4} {'score':>9} {'global':>7} {'title':>7} {'image':>7}  item"]
+    names = " ".join(f"{name:>7}" for name in SIMILARITIES)
+    lines = [f"{'rank':>4} {'score':>9} {names}  item"]
     for answered in hits.values():
         for rank, hit in enumerate(answered, start=1):
             cosines = " ".join(f"{number(value)[:7] or '-':>7}" for value in hit.similarities)

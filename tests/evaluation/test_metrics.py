@@ -93,12 +93,18 @@ def test_hits_and_truth_round_trip(tmp_path):
     assert [h.item_id for h in read["q"]] == ["a", "b"]
     np.testing.assert_array_equal(read["q"][0].similarities, hits["q"][0].similarities)
     header = (tmp_path / "h.tsv").read_text().splitlines()[0]
-    assert header == "query_id\trank\titem_id\tscore\tscore_global\tscore_title\tscore_image"
+    assert header == HEADER + "\tscore_lexical"
     write_truth(tmp_path / "t.tsv", {"q": ["a", "b"], "r": ["c"]})
     assert read_truth(tmp_path / "t.tsv") == {"q": {"a", "b"}, "r": {"c"}}
 
 
 HEADER = "query_id\trank\titem_id\tscore\tscore_global\tscore_title\tscore_image"
+
+
+def test_hits_without_the_lexical_column_are_read(tmp_path):
+    (tmp_path / "h.tsv").write_text(HEADER + "\nq\t1\ta\t1.5\t0.25\t\t1.0\n")
+    (hit,) = read_hits(tmp_path / "h.tsv")["q"]
+    np.testing.assert_array_equal(hit.similarities, (0.25, np.nan, 1.0, np.nan))
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,7 @@ def test_direct_query(tmp_path, folders, capsys, monkeypatch):
     )
     assert asked == {"title": "red shoe", "image": None}
     first = capsys.readouterr().out.splitlines()[1].split()
-    assert first[:6] == ["1", "1.0000", "-", "1.00000", "-", f"i{position}"]
+    assert first[:7] == ["1", "1.0000", "-", "1.00000", "-", "-", f"i{position}"]
 
 
 class FakeModel:
