@@ -1,6 +1,7 @@
 """What all commands share: parsers, argument types, flags of one meaning, output."""
 
 import argparse
+import json
 import logging
 import math
 import os
@@ -26,7 +27,23 @@ class Parser(argparse.ArgumentParser):
         version = f"fairseq-item {fairseq_item.__version__}"
         self.add_argument("--version", action="version", version=version)
         self.add_argument(
-            "--quiet", action=_Quiet, nargs=0, help="print errors and results only, no progress"
+            "--quiet", action=_Quiet, nargs=0, help="print results, warnings and errors only"
+        )
+
+    def add_old_name(self, option, *names):
+        """Let ``names``, which ``--help`` does not show, stand for an option of this parser.
+
+        Args:
+            option: what ``add_argument`` returned; it must not be a required one.
+            names: such as "--workers".
+        """
+        self.add_argument(
+            *names,
+            dest=option.dest,
+            type=option.type,
+            nargs=option.nargs,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
         )
 
     def error(self, message):
@@ -39,9 +56,14 @@ class _Quiet(argparse.Action):
         logging.getLogger().setLevel(logging.WARNING)
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
+class _Help(argparse.HelpFormatter):
     def _get_help_string(self, action):
-        return action.help if not action.default else super()._get_help_string(action)
+        default = action.default
+        if default is None or default is False or default == argparse.SUPPRESS or default == []:
+            return action.help
+        if isinstance(default, (list, tuple)):
+            default = " ".join(map(str, default))
+        return f"{action.help} (default: {str(default).replace('%', '%%')})"
 
     def _fill_text(self, text, width, indent):
         fill = super()._fill_text
@@ -88,6 +110,9 @@ def splits(text):
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise argparse.ArgumentTypeError(f"'{text}' names no split; give one such as test")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise argparse.ArgumentTypeError(f"'{text}' names {twice} twice")
     return names
 
 
@@ -108,7 +133,25 @@ def add_workers(parser, default=None, help="processes that work side by side"):
     """Add ``--num-workers``; ``default`` None takes one a core. ``--workers`` was its old name."""
     least = positive if default is None else not_negative
     default = os.cpu_count() if default is None else default
-    parser.add_argument("--num-workers", "--workers", type=least, default=default, help=help)
+    option = parser.add_argument("--num-workers", type=least, default=default, help=help)
+    parser.add_old_name(option, "--workers")
+
+
+def add_splits(parser, default, help, flag="--splits", old="--split"):
+    """Add ``--splits``, or ``--query-splits`` or ``--index-splits``: a list of str.
+
+    Args:
+        parser: :class:`Parser`.
+        default: such as "train,valid"; None leaves it to the command.
+        help: what the splits are; that commas go between them is added.
+        flag: its name.
+        old: its old name, None if it has none.
+    """
+    option = parser.add_argument(
+        flag, type=splits, default=default, metavar="SPLIT,...", help=f"{help}, comma-separated"
+    )
+    if old:
+        parser.add_old_name(option, old)
 
 
 def add_computing(parser):
@@ -120,6 +163,13 @@ def add_computing(parser):
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
+def add_bootstrap(parser):
+    """Add ``--bootstrap``."""
+    parser.add_argument(
+        "--bootstrap", type=not_negative, default=1000, help="samples for 95%% intervals; 0: none"
+    )
+
+
 # Output.
 
 
@@ -127,6 +177,12 @@ def say(text):
     """Print a line that tells what a command did; nothing under ``--quiet``."""
     if not progress.quiet():
         sys.stdout.write(f"{text}\n")
+
+
+def show(result):
+    """Print what a command was asked for, under ``--quiet`` too: text, or a dict as JSON."""
+    text = result if isinstance(result, str) else json.dumps(result)
+    sys.stdout.write(text.removesuffix("\n") + "\n")
 
 
 def run(main, argv=None):

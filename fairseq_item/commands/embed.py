@@ -6,27 +6,23 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import Parser, add_computing, add_seed, add_splits, run, say
 from fairseq_item.errors import InputError
-from fairseq_item.search.embed import (
-    choose_device,
-    embed_rows,
-    open_products,
-)
+from fairseq_item.search.embed import choose_device, embed_rows, open_products
 from fairseq_item.search.embeddings import EmbeddingWriter
 
 
 def parser():
     """The options of ``item-embed``."""
     p = Parser("Embed splits of a data-bin; under torchrun several processes share the work.")
-    p.add_argument("--checkpoint", required=True, help="model folder or checkpoint file")
-    p.add_argument("--data", required=True, help="data-bin folder")
-    p.add_argument("--split", default="test", help="splits to embed, with commas between them")
-    p.add_argument("--out", required=True, help="folder for the embeddings")
-    p.add_argument("--batch-size", type=int, default=128, help="products computed at once")
-    p.add_argument("--num-workers", type=int, default=0, help="processes that read products")
+    p.add_argument(
+        "--checkpoint", required=True, metavar="MODEL", help="model folder or checkpoint file"
+    )
+    p.add_argument("--data", required=True, metavar="DATA_BIN", help="data-bin folder")
+    add_splits(p, "test", "splits to embed")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for the embeddings")
+    add_computing(p)
     p.add_argument("--dtype", choices=("float16", "float32"), default="float32", help="as stored")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument(
         "--compute-dtype",
         choices=("as-trained", "float32", "bfloat16"),
@@ -36,20 +32,15 @@ def parser():
     p.add_argument(
         "--untrained",
         action="store_true",
-        help="forget the weights and draw new ones: the floor that training has to clear",
+        help="forget the weights and draw new ones: the lower bound that training has to beat",
     )
-    p.add_argument("--seed", type=int, default=1, help="for the weights of --untrained")
+    add_seed(p, "of the weights of --untrained")
     return p
 
 
 def main(argv=None):
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
-    if args.batch_size < 1:
-        raise InputError(f"--batch-size is {args.batch_size}; it must be 1 or more")
-    splits = [split for split in args.split.split(",") if split]
-    if not splits:
-        raise InputError("--split names no split; give one such as test")
     from fairseq_item import ItemModel
 
     rank, world = _join_group()
@@ -59,9 +50,11 @@ def main(argv=None):
     if args.untrained:
         torch.manual_seed(args.seed)
         hub.model.reset_parameters()
-    items, dataset = open_products(args.data, splits, hub)
+    items, dataset = open_products(args.data, args.splits, hub)
     if not len(items):
-        raise InputError(f"{args.data} has no products in {args.split}; embed another split")
+        raise InputError(
+            f"{args.data} has no products in {','.join(args.splits)}; embed another split"
+        )
     writer = _open_writer(args, hub, items, rank)
     start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
     embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers)
@@ -69,7 +62,7 @@ def main(argv=None):
     _wait()
     if rank == 0:
         writer.finish()
-        print(f"{len(items)} embeddings of 3 x {hub.dim} in {args.out}")
+        say(f"{len(items)} embeddings of 3 x {hub.dim} in {args.out}")
     _leave_group()
 
 
@@ -81,7 +74,7 @@ def _open_writer(args, hub, items, rank):
             "checkpoint_digest": hub.digest,
             "untrained": args.untrained,
             "data": str(Path(args.data).resolve()),
-            "splits": args.split,
+            "splits": ",".join(args.splits),
         }
         writer = EmbeddingWriter(args.out, items, hub.dim, args.dtype, meta)
     _wait()
