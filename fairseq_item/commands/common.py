@@ -121,19 +121,21 @@ def splits(text):
 
 def add_answers(parser, default=10, help="answers a query"):
     """Add ``-k``."""
-    parser.add_argument("-k", type=positive, default=default, help=help)
+    parser.add_argument("-k", type=positive, default=default, metavar="N", help=help)
 
 
 def add_seed(parser, help="of everything drawn at random"):
     """Add ``--seed``."""
-    parser.add_argument("--seed", type=not_negative, default=1, help=help)
+    parser.add_argument("--seed", type=not_negative, default=1, metavar="N", help=help)
 
 
 def add_workers(parser, default=None, help="processes that work side by side"):
     """Add ``--num-workers``; ``default`` None takes one a core. ``--workers`` was its old name."""
     least = positive if default is None else not_negative
     default = os.cpu_count() if default is None else default
-    option = parser.add_argument("--num-workers", type=least, default=default, help=help)
+    option = parser.add_argument(
+        "--num-workers", type=least, default=default, metavar="N", help=help
+    )
     parser.add_old_name(option, "--workers")
 
 
@@ -157,7 +159,7 @@ def add_splits(parser, default, help, flag="--splits", old="--split"):
 def add_computing(parser):
     """Add ``--batch-size``, ``--num-workers`` and ``--device``, for commands that run a model."""
     parser.add_argument(
-        "--batch-size", type=positive, default=128, help="products computed at once"
+        "--batch-size", type=positive, default=128, metavar="N", help="products computed at once"
     )
     add_workers(parser, 0, "processes that read products; 0 reads them between the batches")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -166,7 +168,11 @@ def add_computing(parser):
 def add_bootstrap(parser):
     """Add ``--bootstrap``."""
     parser.add_argument(
-        "--bootstrap", type=not_negative, default=1000, help="samples for 95%% intervals; 0: none"
+        "--bootstrap",
+        type=not_negative,
+        default=1000,
+        metavar="N",
+        help="samples for 95%% intervals; 0: none",
     )
 
 

@@ -4,22 +4,88 @@ On the left the query, to the right its answers by rank, with titles, scores and
 decided; true matches are framed in blue, and one that was missed stands below the query.
 """
 
-import sys
 from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import (
+    Parser,
+    add_answers,
+    add_seed,
+    add_splits,
+    positive,
+    run,
+    say,
+)
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.files import atomic_path
 from fairseq_item.progress import progress
-from fairseq_item.reports.gallery import PICKS, Gallery, _check_known, _scores, pick_queries, winner
+from fairseq_item.reports.gallery import PICKS, Gallery, check_known, pick_queries
 from fairseq_item.reports.gallery_items import GalleryItems
-from fairseq_item.reports.gallery_page import (
-    render_page,
-)
+from fairseq_item.reports.gallery_page import render_page
 from fairseq_item.search import calibration
 from fairseq_item.search.embeddings import EMBEDDINGS, read_meta
+from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.hits import read_hits, read_truth
+
+
+def parser():
+    """The options of ``item-gallery``."""
+    p = Parser(__doc__)
+    p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote")
+    p.add_argument("--name", default="ITEm", help="what to call these hits")
+    p.add_argument("--truth", metavar="TSV", help="true matches, to frame them and to score")
+    p.add_argument("--data", required=True, metavar="DATA_BIN", help="titles and images")
+    add_splits(p, "query", "splits of the queries", "--query-splits", old=None)
+    add_splits(p, "train,valid,test", "splits that were indexed", "--index-splits", old=None)
+    p.add_argument("--index", metavar="INDEX", help="index searched: tells which similarity won")
+    p.add_argument("--out", required=True, metavar="HTML", help="file to write")
+    number = p.add_argument(
+        "--num-queries", type=positive, default=40, metavar="N", help="queries shown"
+    )
+    p.add_old_name(number, "--queries")
+    p.add_argument("--pick", choices=PICKS, default="random", help="which queries")
+    add_answers(p, 5, "answers shown a query")
+    p.add_argument(
+        "--at", type=positive, default=10, metavar="N", help="k of the scores MAR@k and MAP@k"
+    )
+    p.add_argument(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="NAME=TSV",
+        help="hits of other methods, a row each below the first",
+    )
+    p.add_argument("--image-root", metavar="DIR", help="original images of the index")
+    p.add_argument("--query-image-root", metavar="DIR", help="original images of the queries")
+    p.add_argument("--title", default="Same product search", help="heading of the page")
+    add_seed(p, "of the choice of queries")
+    return p
+
+
+def main(argv=None):
+    """Entry point of ``item-gallery``."""
+    args = parser().parse_args(argv)
+    page, count = build(args)
+    with atomic_path(args.out) as path:
+        path.write_text(page, encoding="utf-8")
+    size = Path(args.out).stat().st_size / 2**20
+    say(f"{count} queries shown in {args.out} ({size:.1f} MiB)")
+
+
+def build(args):
+    """Read everything that the arguments name and return the page and how many queries it has."""
+    truth = None if args.truth is None else read_truth(args.truth)
+    if truth is None and args.pick != "random":
+        raise InputError(f"--pick {args.pick} needs --truth to tell good answers from bad ones")
+    queries = GalleryItems(args.data, args.query_splits, args.query_image_root)
+    items = GalleryItems(args.data, args.index_splits, args.image_root)
+    methods = [(name, _read_hits(path, queries, items)) for name, path in _methods(args)]
+    scored = [None if truth is None else score_queries(h, truth, args.at) for _, h in methods]
+    chosen = _choose(args, methods[0][1], scored[0], queries)
+    gallery = Gallery(methods, queries, items, truth, args.k, _fuser(args.index))
+    cards = [gallery.card(query) for query in progress(chosen, "gallery", unit="query")]
+    summary = [(name, _scores(s, args.at)) for (name, _), s in zip(methods, scored)]
+    return render_page(args.title, summary, cards, truth is not None, args.k), len(cards)
 
 
 def _methods(args):
@@ -33,83 +99,39 @@ def _methods(args):
     return methods
 
 
-def _decide(index):
-    """``winner`` for hits of this index folder, or of none."""
+def _read_hits(path, queries, items):
+    hits = read_hits(path)
+    check_known(hits, queries, path, "query")
+    check_known((hit.item_id for answers in hits.values() for hit in answers), items, path, "item")
+    return hits
+
+
+def _choose(args, hits, scores, queries):
+    """Ids of the queries to be shown: of the truth's where there is one, else of the hits'."""
+    if scores is not None:
+        check_known(scores.queries, queries, args.truth, "query")
+    names = list(hits) if scores is None else scores.queries
+    if not names:
+        raise InputError(f"{args.hits} has no hits; there is nothing to show")
+    precision = None if scores is None else scores.precision
+    return pick_queries(names, args.pick, args.num_queries, args.seed, precision)
+
+
+def _fuser(index):
+    """What made the scores of this index folder, None for no folder."""
     if index is None:
-        return winner
+        return None
     meta = read_meta(index, "index")
     if meta.get("content") != "index":
         raise InputError(f"--index {index} is no index folder; name what item-index wrote")
-    fitted = {part: calibration.from_json(meta["calibrations"][part]) for part in EMBEDDINGS}
-    return lambda hit: winner(hit, fitted, meta["weights"])
+    fitted = {name: calibration.from_json(meta["calibrations"][name]) for name in EMBEDDINGS}
+    return Fuser(meta["fusion"], meta["weights"], fitted)
 
 
-def build(args):
-    """Read everything that the arguments name and return the page and how many queries it has."""
-    truth = None if args.truth is None else read_truth(args.truth)
-    if truth is None and args.pick != "random":
-        raise InputError(f"--pick {args.pick} needs --truth to tell good answers from bad ones")
-    queries = GalleryItems(args.data, args.query_splits.split(","), args.query_image_root)
-    items = GalleryItems(args.data, args.index_splits.split(","), args.image_root)
-    methods = []
-    for name, path in _methods(args):
-        hits = read_hits(path)
-        _check_known(hits, queries, path, "query")
-        answers = (hit.item_id for hits_of_one in hits.values() for hit in hits_of_one)
-        _check_known(answers, items, path, "item")
-        methods.append((name, hits))
-    scored = [None if truth is None else score_queries(h, truth, args.at) for _, h in methods]
-    names = list(methods[0][1]) if truth is None else scored[0].queries
-    if truth is not None:
-        _check_known(names, queries, args.truth, "query")
-    if not names:
-        raise InputError(f"{args.hits} has no hits; there is nothing to show")
-    precision = None if truth is None else scored[0].precision
-    chosen = pick_queries(names, args.pick, args.queries, args.seed, precision)
-    gallery = Gallery(methods, queries, items, truth, args.k, _decide(args.index))
-    cards = [gallery.card(query) for query in progress(chosen, "gallery", unit="query")]
-    summary = [(name, _scores(s, args.at)) for (name, _), s in zip(methods, scored)]
-    return render_page(args.title, summary, cards, truth is not None, args.k), len(cards)
-
-
-def parser():
-    p = Parser(__doc__)
-    p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote")
-    p.add_argument("--name", default="ITEm", help="what to call these hits")
-    p.add_argument("--truth", metavar="TSV", help="true matches, to frame them and to score")
-    p.add_argument("--data", required=True, metavar="DATA_BIN", help="titles and images")
-    p.add_argument("--query-splits", default="query", help="splits of the queries, comma-separated")
-    p.add_argument("--index-splits", default="train,valid,test", help="splits that were indexed")
-    p.add_argument("--index", metavar="INDEX", help="index searched: tells which similarity won")
-    p.add_argument("--out", required=True, metavar="HTML", help="file to write")
-    p.add_argument("--queries", type=int, default=40, help="queries shown")
-    p.add_argument("--pick", choices=PICKS, default="random", help="which queries")
-    p.add_argument("-k", type=int, default=5, help="answers shown a query")
-    p.add_argument("--at", type=int, default=10, help="k of the scores MAR@k and MAP@k")
-    p.add_argument(
-        "--compare",
-        nargs="+",
-        default=[],
-        metavar="NAME=TSV",
-        help="hits of other methods, a row each below the first",
-    )
-    p.add_argument("--image-root", metavar="DIR", help="original images of the index")
-    p.add_argument("--query-image-root", metavar="DIR", help="original images of the queries")
-    p.add_argument("--title", default="Same product search", help="heading of the page")
-    p.add_argument("--seed", type=int, default=1, help="of the choice of queries")
-    return p
-
-
-def main(argv=None):
-    args = parser().parse_args(argv)
-    for name, value in (("-k", args.k), ("--queries", args.queries)):
-        if value < 1:
-            raise InputError(f"{name} is {value}; it must be 1 or more")
-    page, count = build(args)
-    with atomic_path(args.out) as path:
-        path.write_text(page, encoding="utf-8")
-    size = Path(args.out).stat().st_size / 2**20
-    sys.stdout.write(f"{count} queries shown in {args.out} ({size:.1f} MiB)\n")
+def _scores(scored, k):
+    if scored is None:
+        return {}
+    return {f"MAR@{k}": 100 * scored.recall.mean(), f"MAP@{k}": 100 * scored.precision.mean()}
 
 
 def cli():

@@ -1,32 +1,45 @@
-"""Which of the three similarities made an answer."""
+"""Which of the similarities made an answer."""
 
 import numpy as np
 
 from fairseq_item.evaluation.summary import percent
-from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.hits import SIMILARITIES
 
 
 def contributions(similarities, fuser):
-    """What each part gives to the fused score.
+    """What each similarity gives to the fused score.
 
     Args:
         similarities: (m, 4) in the order of ``SIMILARITIES``, NaN where one is absent.
         fuser: ``fusion.Fuser``.
 
     Returns:
-        (m, 4) float64 weighted calibrated similarities; -inf for a part that is absent or has no
+        (m, 4) float64 weighted, calibrated similarities; -inf for one that is absent or has no
         weight.
     """
     given = np.full(similarities.shape, -np.inf)
-    for column, part in fuser.active():
-        scored = fuser.weights[column] * fuser.calibrations[part](similarities[:, column])
+    for column, name in fuser.active():
+        scored = fuser.weights[column] * fuser.calibrations[name](similarities[:, column])
         given[:, column] = np.where(np.isnan(scored), -np.inf, scored)
     return given
 
 
+def winners(similarities, fuser):
+    """Which similarities give most to the fused score: the maximum, or most of a sum.
+
+    Args:
+        similarities, fuser: as of :func:`contributions`.
+
+    Returns:
+        (m, 4) bool: True for one in a row, for several where they tie, for none where nothing that
+        has a weight is there.
+    """
+    given = contributions(similarities, fuser)
+    return (given == given.max(axis=1, keepdims=True)) & np.isfinite(given)
+
+
 def attribute(hits, truth, k, fuser):
-    """Which part wins answers, and how often it is right.
+    """Which similarity wins answers, and how often it is right.
 
     Args:
         hits: query id -> list of ``Hit``, best first.
@@ -35,23 +48,25 @@ def attribute(hits, truth, k, fuser):
         fuser: the ``fusion.Fuser`` that ranked them.
 
     Returns:
-        dict: ``count`` answers, ``tied`` how many were won by several parts, ``right`` percent
-        of all that are true matches; and for each part ``wins``, the number it wins, a tie
-        counting in equal shares, ``share`` of all in percent, and ``right``, percent of true
-        matches among those it wins, None where it wins none.
+        dict: ``count`` answers, ``tied`` how many were won by several similarities, ``right``
+        percent of all that are true matches; and for each similarity that the index has ``wins``,
+        the number it wins, a tie counting in equal shares, ``share`` of all in percent, and
+        ``right``, percent of true matches among those it wins, None where it wins none.
     """
     looked_at = [(query, hit) for query, answers in hits.items() for hit in answers[:k]]
     right = np.array([hit.item_id in truth[query] for query, hit in looked_at], bool)
     similarities = [hit.similarities for _, hit in looked_at]
     similarities = np.array(similarities, np.float64).reshape(-1, len(SIMILARITIES))
-    given = contributions(similarities, fuser)
-    won = given == given.max(axis=1, keepdims=True)
-    shares = won / won.sum(axis=1, keepdims=True)
-    result = {"count": len(looked_at), "tied": int((won.sum(axis=1) > 1).sum())}
+    won = winners(similarities, fuser)
+    count = won.sum(axis=1, keepdims=True)
+    shares = won / np.maximum(count, 1)
+    result = {"count": len(looked_at), "tied": int((count > 1).sum())}
     result["right"] = percent(right.mean()) if len(right) else None
-    for part, share in zip(EMBEDDINGS, shares.T):
+    for name, share in zip(SIMILARITIES, shares.T):
+        if name not in fuser.calibrations:
+            continue
         wins = float(share.sum())
-        result[part] = {
+        result[name] = {
             "wins": round(wins, 2),
             "share": percent(wins / max(1, len(looked_at))),
             "right": percent(share[right].sum() / wins) if wins else None,

@@ -1,4 +1,4 @@
-"""Queries whose title or photo was taken away, or replaced by another product's, embedded anew."""
+"""Queries whose title or image was taken away, or replaced by another product's, embedded anew."""
 
 from dataclasses import dataclass
 from typing import Optional
@@ -11,8 +11,8 @@ from fairseq_item.errors import InputError
 from fairseq_item.search.embed import batches, open_products
 from fairseq_item.search.embeddings import EMBEDDINGS, check_finite
 
-NONE = -1  # in place of a row: the product has no title, or no photo
-# What embedding in another precision may change; another photo or title changes more.
+NONE = -1  # in place of a row: the product has no title, or no image
+# What embedding in another precision may change; another image or title changes more.
 SAME = 0.995
 
 
@@ -21,44 +21,44 @@ class Change:
     """Queries after one change.
 
     Attributes:
-        name: "title_removed", "photo_removed", "title_replaced" or "photo_replaced".
-        parts: part -> (q, d) float32 embeddings, all-zero rows for absent parts.
-        donors: (q,) positions of the queries whose title or photo each now has; None if removed.
+        name: "title_removed", "image_removed", "title_replaced" or "image_replaced".
+        embeddings: "global", "title", "image" -> (q, d) float32; rows of absent ones are all 0.
+        donors: (q,) positions of the queries whose title or image each now has; None if removed.
     """
 
     name: str
-    parts: dict
+    embeddings: dict
     donors: Optional[np.ndarray] = None
 
 
 class Composed(Dataset):
-    """Products put together from the titles of some rows of a dataset and the photos of others.
+    """Products put together from the titles of some rows of a dataset and the images of others.
 
     Args:
         dataset: ``ItemDataset`` of plain products.
-        titles, photos: (n,) rows of ``dataset``, or ``NONE``; not both for one product.
+        titles, images: (n,) rows of ``dataset``, or ``NONE``; not both for one product.
     """
 
-    def __init__(self, dataset, titles, photos):
-        self.dataset, self.titles, self.photos = dataset, titles, photos
+    def __init__(self, dataset, titles, images):
+        self.dataset, self.titles, self.images = dataset, titles, images
 
     def __len__(self):
         return len(self.titles)
 
     def __getitem__(self, i):
-        title, photo = int(self.titles[i]), int(self.photos[i])
-        sample = dict(self.dataset[title if photo == NONE else photo])
-        sample["has_image"] = photo != NONE
-        if photo == NONE:
+        title, image = int(self.titles[i]), int(self.images[i])
+        sample = dict(self.dataset[title if image == NONE else image])
+        sample["has_image"] = image != NONE
+        if image == NONE:
             sample["patches"] = torch.zeros_like(sample["patches"])
         elif title == NONE:
             sample["title"] = sample["title"][:0]
-        elif title != photo:
+        elif title != image:
             sample["title"] = self.dataset[title]["title"]
         return sample
 
     def collater(self, samples):
-        """As of ``ItemDataset``; ``net_input`` also has ``has_image`` if one lacks its photo."""
+        """As of ``ItemDataset``; ``net_input`` also has ``has_image`` if one lacks its image."""
         batch = self.dataset.collater(samples)
         has_image = [sample["has_image"] for sample in samples]
         if not all(has_image):
@@ -69,7 +69,7 @@ class Composed(Dataset):
 class ChangedQueries:
     """Iterates over the :class:`Change` of a query set, one embedded at a time.
 
-    A wrong title or photo never comes from the same product, as far as the truth tells: queries
+    A wrong title or image never comes from the same product, as far as the truth tells: queries
     that share a true match, directly or by way of others, are taken for one product. Nor is a
     title replaced by one that reads the same to the model.
 
@@ -79,8 +79,8 @@ class ChangedQueries:
         splits: list of splits that hold the queries.
         queries: ``Embeddings`` of the whole queries.
         truth: query id -> set of item ids.
-        seed: of who is given whose title and photo.
-        batch_size, workers: as of ``embed.batches``.
+        seed: of who is given whose title and image.
+        batch_size, num_workers: as of ``embed.batches``.
 
     Attributes:
         left_out: name of a change that cannot be made of these queries -> why; complete after an
@@ -90,9 +90,9 @@ class ChangedQueries:
         InputError: the splits lack a query, or the model does not give the queries' embeddings.
     """
 
-    def __init__(self, hub, data, splits, queries, truth, seed=1, batch_size=128, workers=0):
+    def __init__(self, hub, data, splits, queries, truth, seed=1, batch_size=128, num_workers=0):
         self.hub, self.queries, self.truth, self.seed = hub, queries, truth, seed
-        self.batch_size, self.workers, self.left_out = batch_size, workers, {}
+        self.batch_size, self.num_workers, self.left_out = batch_size, num_workers, {}
         if queries.meta.get("untrained"):
             raise InputError(
                 f"{queries.path} holds an untrained model's embeddings; leave out the checkpoint"
@@ -113,8 +113,8 @@ class ChangedQueries:
     def __iter__(self):
         none = np.full_like(self.rows, NONE)
         yield Change("title_removed", self._embed(none, self.rows, "without titles"))
-        yield Change("photo_removed", self._embed(self.rows, none, "without photos"))
-        for number, name in enumerate(("title_replaced", "photo_replaced")):
+        yield Change("image_removed", self._embed(self.rows, none, "without images"))
+        for number, name in enumerate(("title_replaced", "image_replaced")):
             try:
                 donors = derangement(self._same(name), [self.seed, number])
             except InputError as error:
@@ -122,10 +122,10 @@ class ChangedQueries:
                 continue
             theirs = self.rows[donors]
             if name == "title_replaced":
-                parts = self._embed(theirs, self.rows, "with other titles")
+                embeddings = self._embed(theirs, self.rows, "with other titles")
             else:
-                parts = self._embed(self.rows, theirs, "with other photos")
-            yield Change(name, parts, donors)
+                embeddings = self._embed(self.rows, theirs, "with other images")
+            yield Change(name, embeddings, donors)
 
     def _same(self, name):
         """(q,) labels, equal where one query must not give to the other."""
@@ -136,32 +136,32 @@ class ChangedQueries:
                 own.add(np.asarray(self.dataset.titles[row][:-1][:longest]).tobytes())
         return components(keys)
 
-    def _embed(self, titles, photos, doing):
-        """part -> (n, d) float32, L2-normalised."""
-        products = Composed(self.dataset, titles, photos)
+    def _embed(self, titles, images, doing):
+        """name of an embedding -> (n, d) float32, L2-normalised."""
+        products = Composed(self.dataset, titles, images)
         count, start = len(products), 0
-        parts = {part: np.empty((count, self.hub.dim), np.float32) for part in EMBEDDINGS}
+        embeddings = {name: np.empty((count, self.hub.dim), np.float32) for name in EMBEDDINGS}
         for inputs in batches(
-            self.hub, products, 0, count, self.batch_size, self.workers, f"embedding {doing}"
+            self.hub, products, 0, count, self.batch_size, self.num_workers, f"embedding {doing}"
         ):
-            for part, rows in zip(EMBEDDINGS, self.hub.embed(**inputs)):
-                parts[part][start : start + len(rows)] = rows
+            for name, rows in zip(EMBEDDINGS, self.hub.embed(**inputs)):
+                embeddings[name][start : start + len(rows)] = rows
             start += len(inputs["title"])
-        for part, rows in parts.items():
-            check_finite(rows, self.queries.items, 0, f"{part} embedding {doing}")
-        return parts
+        for name, rows in embeddings.items():
+            check_finite(rows, self.queries.items, 0, f"{name} embedding {doing}")
+        return embeddings
 
     def _check_same(self):
         """Embed the first queries as they are: the data may be others than those embedded."""
         some = self.rows[: self.batch_size]
-        for part, rows in self._embed(some, some, "as they are").items():
-            stored = self.queries.rows(part, 0, len(some))
+        for name, rows in self._embed(some, some, "as they are").items():
+            stored = self.queries.rows(name, 0, len(some))
             cosines = np.einsum("nd,nd->n", rows, stored)
-            # Two absent parts agree, too.
+            # Two absent embeddings agree, too.
             other = (cosines < SAME) & (rows.any(axis=1) | stored.any(axis=1))
             if other.any():
                 raise InputError(
-                    f"query {self.queries.ids[int(np.argmax(other))]!r} has another {part} "
+                    f"query {self.queries.ids[int(np.argmax(other))]!r} has another {name} "
                     f"embedding in {self.queries.path} than the checkpoint gives now; embed again"
                 )
 

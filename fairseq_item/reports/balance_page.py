@@ -1,12 +1,10 @@
 """The modality-balance report as two Markdown tables."""
 
-from fairseq_item.search.embeddings import EMBEDDINGS
-
 CHANGES = {
     "title_removed": "title removed",
     "title_replaced": "another product's title",
-    "photo_removed": "photo removed",
-    "photo_replaced": "another product's photo",
+    "image_removed": "image removed",
+    "image_replaced": "another product's image",
 }
 
 
@@ -46,10 +44,12 @@ def _attribution(report):
     for _, settings in shown:
         label = fusion_label(settings)
         header += [f"{label}: first answer", f"{label}: first {k}"]
-    rows = [[part, *_scores(report["parts"][part], k)] for part in EMBEDDINGS]
-    for row, part in zip(rows, EMBEDDINGS):
+    rows = []
+    for name, scores in report["alone"].items():
+        row = [name, *_scores(scores, k)]
         for _, settings in shown:
-            row += [_won(settings[which][part]) for which in ("first", "answers")]
+            row += [_won(settings[which][name]) for which in ("first", "answers")]
+        rows.append(row)
     for number, (_, settings) in enumerate(shown):
         row = [f"fused: {fusion_label(settings)}", *_scores(settings["scores"], k)]
         row += [""] * (2 * len(shown))
@@ -62,7 +62,7 @@ def _attribution(report):
 
 def _changes(report):
     if not report["changes"]:
-        yield "Queries without title or photo were not looked at: that needs the checkpoint."
+        yield "Queries without title or image were not looked at: that needs the checkpoint."
         return
     yield "Scores when the query is changed:"
     yield ""
@@ -89,7 +89,7 @@ def _row(scores, k):
 
 
 def _scores(scores, k):
-    """MAR and MAP; dashes for a part that no query has."""
+    """MAR and MAP; dashes for a similarity that no query has."""
     if scores is None:
         return ["-", "-"]
     return [_number(scores[f"MAR@{k}"]), _interval(scores, f"MAP@{k}")]

@@ -1,4 +1,4 @@
-"""The modality-balance report as an image: who wins and is right, and scores under each change."""
+"""The modality-balance report as a plot: who wins and is right, and scores under each change."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.reports.balance_page import CHANGES, fusion_label, fusions_shown
-from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.hits import SIMILARITIES
 
 COLOURS = ("#2f5d8a", "#d98a3d", "#4f9a72", "#8c6bb1", "#b5534c", "#6f767f", "#c2a83e")
 PALE = 0.3  # strength of the colour of what is won and wrong
@@ -32,8 +32,10 @@ def plot(reports, path, dpi=130):
         raise InputError("matplotlib is missing, so nothing is drawn; pip install it") from None
     if not reports:
         raise InputError("there is no report to be drawn; give one or more")
+    if any("alone" not in report for report in _all_of(reports)):
+        raise InputError("a report is of an earlier version; run item-balance again")
     series = _series(reports)
-    k = (reports if "fusions" in reports else next(iter(reports.values())))["k"]
+    k = _all_of(reports)[0]["k"]
     groups = max(len(scores) for _, _, scores in series)
     height = 1.7 + groups * (0.25 + 0.2 * len(series))
     figure = Figure(figsize=(12.5, height), layout="constrained", facecolor="white")
@@ -48,6 +50,10 @@ def plot(reports, path, dpi=130):
         figure.savefig(temporary, dpi=dpi, format=Path(path).suffix[1:])
 
 
+def _all_of(reports):
+    return [reports] if "fusions" in reports else list(reports.values())
+
+
 def _series(reports):
     """(label, who wins the first answers, group -> scores) of each colour."""
     if "fusions" not in reports:
@@ -57,7 +63,7 @@ def _series(reports):
             (f"fusion: {fusion_label(settings)}", reports, fusion)
             for fusion, settings in fusions_shown(reports)
         ]
-    grouped = _under_changes if any(report["changes"] for _, report, _ in shown) else _by_part
+    grouped = _under_changes if any(report["changes"] for _, report, _ in shown) else _by_similarity
     return [
         (label, report["fusions"][fusion]["first"], grouped(report, fusion))
         for label, report, fusion in shown
@@ -73,28 +79,32 @@ def _under_changes(report, fusion):
     return scores
 
 
-def _by_part(report, fusion):
+def _by_similarity(report, fusion):
     """Scores of all similarities together and of each alone."""
-    alone = {f"{part} alone": report["parts"][part] for part in EMBEDDINGS}
+    alone = {f"{name} alone": scores for name, scores in report["alone"].items()}
     return {"fused": report["fusions"][fusion]["scores"], **alone}
 
 
 def _draw_winners(axis, series):
     """How often each similarity wins: solid is right, pale is wrong. Returns legend handles."""
     handles = []
+    # The models' indexes need not have the same similarities.
+    names = [name for name in SIMILARITIES if any(name in first for _, first in series)]
     for number, (_, first) in enumerate(series):
-        y, height, colour = _places(number, len(series), len(EMBEDDINGS))
-        share = np.array([first[part]["share"] for part in EMBEDDINGS])
-        right = np.array([first[part]["right"] or 0.0 for part in EMBEDDINGS])
-        good = share * right / 100
+        y, height, colour = _bars(number, len(series), len(names))
+        won = [first.get(name, {"share": np.nan, "right": None}) for name in names]
+        share = np.array([entry["share"] for entry in won])
+        good = share * [(entry["right"] or 0.0) / 100 for entry in won]
         handles.append(axis.barh(y, good, height, color=colour))
         axis.barh(y, share - good, height, left=good, color=_pale(colour))
-        for where, part, end in zip(y, EMBEDDINGS, share):
-            text = f"{end:.0f}%"
-            if first[part]["right"] is not None:
-                text += f", {first[part]['right']:.0f}% of it right"
-            _write(axis, end, where, text)
-    _finish(axis, EMBEDDINGS, 133)
+        for where, name, entry in zip(y, names, won):
+            if name not in first:
+                continue
+            text = f"{entry['share']:.0f}%"
+            if entry["right"] is not None:
+                text += f", {entry['right']:.0f}% of it right"
+            _write(axis, entry["share"], where, text)
+    _finish(axis, names, 133)
     axis.set_xticks(range(0, 101, 20))
     _caption(
         axis,
@@ -109,8 +119,8 @@ def _draw_scores(axis, series, k):
     groups = list(dict.fromkeys(group for _, scores in series for group in scores))
     longest, note = 1.0, ""
     for number, (_, scores) in enumerate(series):
-        places, height, colour = _places(number, len(series), len(groups))
-        for where, entry in zip(places, map(scores.get, groups)):
+        y, height, colour = _bars(number, len(series), len(groups))
+        for where, entry in zip(y, map(scores.get, groups)):
             if entry is None:
                 continue
             value = entry[f"MAP@{k}"]
@@ -128,11 +138,11 @@ def _draw_scores(axis, series, k):
     _caption(axis, f"What is found, MAP@{k}", f"percent; line: 95% interval{note}")
 
 
-def _places(number, count, groups):
+def _bars(number, count, groups):
     """Where the bars of one series stand, how high they are, and their colour."""
     height = 0.78 / count
-    places = np.arange(groups) + (number - (count - 1) / 2) * height
-    return places, 0.88 * height, COLOURS[number % len(COLOURS)]
+    y = np.arange(groups) + (number - (count - 1) / 2) * height
+    return y, 0.88 * height, COLOURS[number % len(COLOURS)]
 
 
 def _caption(axis, above, below):

@@ -1,20 +1,16 @@
-"""``item-gallery``: queries and their answers as images, in one HTML file.
-
-On the left the query, to the right its answers by rank, with titles, scores and the similarity that
-decided; true matches are framed in blue, and one that was missed stands below the query.
-"""
+"""The gallery: which queries are shown, and what stands on a query's card."""
 
 import numpy as np
 
 from fairseq_item.errors import InputError
-from fairseq_item.reports.gallery_page import (
-    render_answer,
-    render_card,
-    render_missed,
-)
-from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.evaluation.attribution import contributions, winners
+from fairseq_item.reports.gallery_page import render_answer, render_card, render_missed
+from fairseq_item.search.calibration import Uncalibrated
+from fairseq_item.search.fusion import Fuser
+from fairseq_item.search.hits import SIMILARITIES
 
 PICKS = ("random", "mixed", "best", "worst")
+PLAIN_MAXIMUM = Fuser("max", (1, 1, 1), {name: Uncalibrated() for name in SIMILARITIES})
 
 
 def pick_queries(queries, how, count, seed=1, precision=None):
@@ -43,35 +39,27 @@ def pick_queries(queries, how, count, seed=1, precision=None):
     return [queries[i] for i in chosen]
 
 
-def winner(hit, calibrations=None, weights=(1, 1, 1)):
-    """The part whose similarity made the score of a hit; of a sum, the one that gave most.
+def decided_by(hit, fuser=None):
+    """The similarities that made the score of a hit; of a sum, those that gave most.
 
     Args:
         hit: ``hits.Hit``.
-        calibrations: part -> calibration of the index; without them the similarity that equals the
-            score is taken.
-        weights: of the index.
+        fuser: ``fusion.Fuser`` of the index. Without it the greatest similarity is taken, if it
+            equals the score.
 
     Returns:
-        str: name of the part, "" where fewer than two parts exist, or none of them made the score
-        alone.
+        list of names: several where they tie, none where fewer than two similarities exist or none
+        of them made the score alone.
     """
-    present = [i for i, value in enumerate(hit.similarities) if not np.isnan(value)]
-    if len(present) < 2:
-        return ""
-    if calibrations is None:
-        scored = {i: hit.similarities[i] for i in present}
-    else:
-        scored = {
-            i: weights[i] * float(calibrations[EMBEDDINGS[i]](hit.similarities[i]))
-            for i in present
-            if weights[i]
-        }
-    if not scored:
-        return ""
-    best = max(scored, key=scored.get)
-    made = abs(scored[best] - hit.score) < 1e-4 * max(1, abs(hit.score))
-    return EMBEDDINGS[best] if made or calibrations is not None else ""
+    similarities = np.array([hit.similarities], np.float64)
+    if np.isfinite(similarities).sum() < 2:
+        return []
+    if fuser is None:
+        fuser = PLAIN_MAXIMUM
+        most = contributions(similarities, fuser).max()
+        if not abs(most - hit.score) < 1e-4 * max(1, abs(hit.score)):
+            return []
+    return [name for name, won in zip(SIMILARITIES, winners(similarities, fuser)[0]) if won]
 
 
 class Gallery:
@@ -82,12 +70,12 @@ class Gallery:
         queries, items: ``GalleryItems`` of queries and index.
         truth: query id -> set of item ids, or None.
         k: answers shown.
-        decide: ``winner``, bound to the index's calibrations.
+        fuser: of the index searched, or None.
     """
 
-    def __init__(self, methods, queries, items, truth, k, decide=winner):
+    def __init__(self, methods, queries, items, truth, k, fuser=None):
         self.methods, self.queries, self.items = methods, queries, items
-        self.truth, self.k, self.decide = truth, k, decide
+        self.truth, self.k, self.fuser = truth, k, fuser
 
     def card(self, query):
         """HTML of one query's card."""
@@ -99,7 +87,7 @@ class Gallery:
             self.queries.image(query),
             rows,
             missed=self._missed(query, answers),
-            first_won=self.decide(answers[0]) if answers else "",
+            first_won=decided_by(answers[0], self.fuser) if answers else (),
         )
 
     def _true(self, query):
@@ -114,7 +102,7 @@ class Gallery:
                 self.items.title(hit.item_id),
                 self.items.image(hit.item_id),
                 hit.item_id in true,
-                self.decide(hit),
+                decided_by(hit, self.fuser),
             )
             for rank, hit in enumerate(shown, start=1)
         ]
@@ -134,15 +122,14 @@ class Gallery:
         return render_missed(self.items.title(item), self.items.image(item), note)
 
 
-def _check_known(ids, items, path, what):
+def check_known(ids, items, path, what):
+    """Refuse ids that ``items`` does not have; ``what`` is "query" or "item".
+
+    Raises:
+        InputError: there is one.
+    """
     unknown = next((name for name in ids if name not in items), None)
     if unknown is not None:
         raise InputError(
             f"{path} has the {what} {unknown!r}, which is in none of the {what} splits"
         )
-
-
-def _scores(scored, k):
-    if scored is None:
-        return {}
-    return {f"MAR@{k}": 100 * scored.recall.mean(), f"MAP@{k}": 100 * scored.precision.mean()}

@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 
 from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.hits import SIMILARITIES
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
 
@@ -31,7 +32,7 @@ def render_page(title, methods, cards, has_truth, k):
     )
 
 
-def render_card(query, title, image, rows, missed="", first_won=""):
+def render_card(query, title, image, rows, missed="", first_won=()):
     """One query and its answers.
 
     Args:
@@ -39,7 +40,7 @@ def render_card(query, title, image, rows, missed="", first_won=""):
         title, image: of the query; the image is a data URI or "".
         rows: list of (method name, note, list of HTML of ``render_answer``).
         missed: HTML of ``render_missed`` if the first method did not find all true matches.
-        first_won: part that won for the first method's first answer, "" if unknown.
+        first_won: names of the similarities that decided the first method's first answer.
     """
     answers = "".join(
         f'<section class="row"><h3>{escape(name)}<small>{escape(note)}</small></h3>'
@@ -47,7 +48,7 @@ def render_card(query, title, image, rows, missed="", first_won=""):
         for name, note, tiles in rows
     )
     return (
-        f'<article class="card" data-missed="{int(bool(missed))}" data-won="{first_won}">'
+        f'<article class="card" data-missed="{int(bool(missed))}" data-won="{" ".join(first_won)}">'
         f'<div class="query"><span class="tag">Query</span>{_image(image, title)}'
         f'<p class="title">{_title(title)}</p><p class="id">{escape(query)}</p>{missed}</div>'
         f'<div class="rows">{answers}</div></article>'
@@ -62,7 +63,7 @@ def render_answer(rank, hit, title, image, true, won):
         hit: ``hits.Hit``.
         title, image: of the item.
         true: whether it is a true match.
-        won: part whose similarity decided, "" if unknown.
+        won: names of the similarities that decided, none if unknown.
     """
     state = ' <span class="match">match</span>' if true else ""
     return (
@@ -111,7 +112,10 @@ def _title(title):
 
 
 def _badge(won):
-    return f'<span class="badge of-{won}">{won}</span>' if won else ""
+    if not won:
+        return ""
+    name = won[0] if len(won) == 1 else "tie"
+    return f'<span class="badge of-{name}">{name}</span>'
 
 
 def _score(value):
@@ -119,18 +123,22 @@ def _score(value):
 
 
 def _bars(similarities, won):
-    """A bar for each cosine, its length the share of the way from 0 to 1."""
+    """A bar for each similarity, its length the share of the way from 0 to 1."""
     if sum(not math.isnan(value) for value in similarities) < 2:
         return ""  # the score says it all
     bars = []
-    for part, value in zip(EMBEDDINGS, similarities):
+    for name, value in zip(SIMILARITIES, similarities):
         if math.isnan(value):
-            bars.append(f'<div class="bar absent"><span>{part}</span><i></i><b>\u2013</b></div>')
+            # Products lack a title or an image now and then; most indexes know no other similarity.
+            if name in EMBEDDINGS:
+                bars.append(
+                    f'<div class="bar absent"><span>{name}</span><i></i><b>\u2013</b></div>'
+                )
             continue
         width = 100 * min(max(value, 0.0), 1.0)
-        winner = " won" if part == won else ""
+        winner = " won" if name in won else ""
         bars.append(
-            f'<div class="bar of-{part}{winner}"><span>{part}</span>'
+            f'<div class="bar of-{name}{winner}"><span>{name}</span>'
             f'<i><u style="width:{width:.0f}%"></u></i><b>{value:.3f}</b></div>'
         )
     return f'<div class="bars">{"".join(bars)}</div>'

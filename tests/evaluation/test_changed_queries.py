@@ -1,4 +1,4 @@
-"""Queries without their title or photo, or with another's, against the model's plain interface."""
+"""Queries without their title or image, or with another's, against the model's plain interface."""
 
 import json
 import shutil
@@ -99,8 +99,8 @@ def test_products_are_composed_of_rows(hub, data_bin):
     for sample, title in zip(samples, (3, 5, None, 2)):
         expected = [] if title is None else dataset[title]["title"]
         assert np.array_equal(sample["title"], expected)
-    for sample, photo in zip(samples, (3, 4, 6, None)):
-        expected = 0 if photo is None else dataset[photo]["patches"]
+    for sample, image in zip(samples, (3, 4, 6, None)):
+        expected = 0 if image is None else dataset[image]["patches"]
         assert (sample["patches"] == expected).all()
     inputs = composed.collater(samples)["net_input"]
     assert inputs["has_image"].tolist() == [True, True, True, False]
@@ -121,7 +121,7 @@ def searchable(checkpoint, data, out):
     theirs, and so are one product.
     """
     for split in ("train", "test"):
-        options = ["--split", split, "--device", "cpu", "--out", out / split]
+        options = ["--splits", split, "--device", "cpu", "--out", out / split]
         command(embed, "--checkpoint", checkpoint, "--data", data, *options)
     command(index, out / "test", out / "train", "--out", out / "index")
     items, queries = (Embeddings.load(out / split).ids for split in ("train", "test"))
@@ -132,7 +132,7 @@ def searchable(checkpoint, data, out):
 def options(checkpoint, data, folder, out):
     return [
         folder / "index", "--queries", folder / "test", "--truth", folder / "truth.tsv",
-        "--checkpoint", checkpoint, "--data", data, "--split", "test", "--device", "cpu",
+        "--checkpoint", checkpoint, "--data", data, "--query-splits", "test", "--device", "cpu",
         "--bootstrap", 50, "--out", out,
     ]  # fmt: skip
 
@@ -153,38 +153,40 @@ def changed(hub, data_bin, folder):
 def test_changed_queries_are_what_the_model_gives_to_changed_products(hub, data_bin, changed):
     queries, changes = changed
     titles = queries.items.column("title")
-    photos = [data_bin.parent / "images" / name for name in queries.items.column("image")]
+    images = [data_bin.parent / "images" / name for name in queries.items.column("image")]
     assert len(changes) == 4
     for name, change in changes.items():
         donors = change.donors
         asked = {
-            "title_removed": lambda d: (None, photos),
-            "photo_removed": lambda d: (titles, None),
-            "title_replaced": lambda d: ([titles[i] for i in d], photos),
-            "photo_replaced": lambda d: (titles, [photos[i] for i in d]),
+            "title_removed": lambda d: (None, images),
+            "image_removed": lambda d: (titles, None),
+            "title_replaced": lambda d: ([titles[i] for i in d], images),
+            "image_replaced": lambda d: (titles, [images[i] for i in d]),
         }[name](donors)
-        for part, expected in zip(EMBEDDINGS, hub.encode(*asked)):
-            np.testing.assert_allclose(change.parts[part], expected, atol=2e-6, err_msg=name)
+        for embedding, expected in zip(EMBEDDINGS, hub.encode(*asked)):
+            np.testing.assert_allclose(
+                change.embeddings[embedding], expected, atol=2e-6, err_msg=name
+            )
 
 
 def test_what_is_removed_is_absent(changed):
     queries, changes = changed
-    for name, part in (("title_removed", "title"), ("photo_removed", "image")):
-        assert not changes[name].parts[part].any()
-        for other in set(EMBEDDINGS) - {part}:
-            assert changes[name].parts[other].any(axis=1).all()
-            # Not only is a part missing: the others no longer see it.
-            assert not np.allclose(changes[name].parts[other], queries.parts[other], atol=1e-3)
+    for name, gone in (("title_removed", "title"), ("image_removed", "image")):
+        assert not changes[name].embeddings[gone].any()
+        for other in set(EMBEDDINGS) - {gone}:
+            assert changes[name].embeddings[other].any(axis=1).all()
+            # Not only is it missing: the others no longer see it.
+            assert not np.allclose(changes[name].embeddings[other], queries.rows(other), atol=1e-3)
 
 
-def test_nobody_is_given_the_title_or_photo_of_the_same_product(changed):
+def test_nobody_is_given_the_title_or_image_of_the_same_product(changed):
     queries, changes = changed
-    for name in ("title_replaced", "photo_replaced"):
+    for name in ("title_replaced", "image_replaced"):
         donors = changes[name].donors
         assert sorted(donors) == list(range(len(queries)))
         assert donors[0] not in (0, 1)
         assert donors[1] not in (0, 1)
-    assert changes["title_replaced"].donors.tolist() != changes["photo_replaced"].donors.tolist()
+    assert changes["title_replaced"].donors.tolist() != changes["image_replaced"].donors.tolist()
 
 
 def test_titles_that_read_the_same_are_not_exchanged(hub, data_bin, folder):
@@ -195,16 +197,16 @@ def test_titles_that_read_the_same_are_not_exchanged(hub, data_bin, folder):
     changes.dataset.titles = titles
     labels = changes._same("title_replaced")
     assert len(set(labels[4:9])) == 1
-    assert len(set(changes._same("photo_replaced")[4:9])) == 5
+    assert len(set(changes._same("image_replaced")[4:9])) == 5
 
 
 def test_an_exchange_that_cannot_be_made_is_left_out(hub, data_bin, folder):
     queries, truth = Embeddings.load(folder / "test"), read_truth(folder / "truth.tsv")
     truth = {query: {"one"} for query in truth}
     changes = ChangedQueries(hub, data_bin, ["test"], queries, truth)
-    assert [change.name for change in changes] == ["title_removed", "photo_removed"]
-    assert set(changes.left_out) == {"title_replaced", "photo_replaced"}
-    assert "14 of 14 queries are alike" in changes.left_out["photo_replaced"]
+    assert [change.name for change in changes] == ["title_removed", "image_removed"]
+    assert set(changes.left_out) == {"title_replaced", "image_replaced"}
+    assert "14 of 14 queries are alike" in changes.left_out["image_replaced"]
 
 
 # The whole command.
@@ -219,7 +221,7 @@ def test_command(model_folder, data_bin, folder, tmp_path, capsys):
     command(evaluate, "--hits", hits, "--truth", folder / "truth.tsv", "--bootstrap", 50)
     assert json.loads(capsys.readouterr().out) == found["fusions"]["index"]["scores"]
     assert list(found["changes"]) == [
-        "title_removed", "photo_removed", "title_replaced", "photo_replaced"
+        "title_removed", "image_removed", "title_replaced", "image_replaced"
     ]  # fmt: skip
     for name, entry in found["changes"].items():
         assert entry["queries"] == 14
@@ -228,7 +230,7 @@ def test_command(model_folder, data_bin, folder, tmp_path, capsys):
         assert len(entry["MAP@10_ci95"]) == 2
     assert found["left_out"] == {}
     text = (tmp_path / "balance.md").read_text()
-    for label in ("whole", "title removed", "another product's photo"):
+    for label in ("whole", "title removed", "another product's image"):
         assert f"| {label} |" in text
     assert (tmp_path / "balance.png").stat().st_size > 10_000
 
@@ -247,12 +249,12 @@ def test_command_on_baselines(commands, data_bin, tmp_path, name):
     searchable(checkpoint, data_bin, tmp_path)
     command(balance_command, *options(checkpoint, data_bin, tmp_path, tmp_path / "out"))
     found = json.loads((tmp_path / "out" / "balance.json").read_text())
-    assert found["parts"]["title"] is found["parts"]["image"] is None
+    assert found["alone"]["title"] is found["alone"]["image"] is None
     assert found["fusions"]["paper"]["first"]["global"]["share"] == 100
     whole, changes = found["fusions"]["index"]["scores"], found["changes"]
     unanswered = {change: entry["unanswered"] for change, entry in changes.items()}
-    unseen = {"roberta": "photo", "resnet": "title"}.get(name)
-    seen = {"roberta": "title", "resnet": "photo"}.get(name)
+    unseen = {"roberta": "image", "resnet": "title"}.get(name)
+    seen = {"roberta": "title", "resnet": "image"}.get(name)
     if unseen:
         for change in (f"{unseen}_removed", f"{unseen}_replaced"):
             assert {key: changes[change][key] for key in whole} == whole

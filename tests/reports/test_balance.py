@@ -12,12 +12,12 @@ from fairseq_item.commands import evaluate as evaluate_command
 from fairseq_item.commands import search as search_command
 from fairseq_item.commands.common import run
 from fairseq_item.errors import InputError
-from fairseq_item.evaluation.attribution import attribute, contributions
+from fairseq_item.evaluation.attribution import attribute, contributions, winners
 from fairseq_item.evaluation.changed_queries import Change
 from fairseq_item.reports import balance
 from fairseq_item.reports.balance_page import markdown
 from fairseq_item.reports.balance_plot import plot
-from fairseq_item.reports.gallery import winner
+from fairseq_item.reports.gallery import decided_by
 from fairseq_item.search import search
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
@@ -105,13 +105,13 @@ def test_scores_of_the_tiny_index(tiny):
         "index": (1 / 2, words, 0), "paper": (1 / 2, words, 0),
     }  # fmt: skip
     for name, precisions in expected.items():
-        scores = found["parts"].get(name) or found["fusions"][name]["scores"]
+        scores = found["alone"].get(name) or found["fusions"][name]["scores"]
         assert scores["MAP@3"] == round(100 * np.mean(precisions), 2), name
         assert scores["unanswered"] == (1 if name in ("title", "index", "paper") else 2)
     assert found["changes"] == {}
 
 
-def test_parts_that_tie_share_the_win():
+def test_similarities_that_tie_share_the_win():
     hits = {"q": [search.Hit("a", 0.5, (0.5, 0.5, 0.2)), search.Hit("b", 0.4, (0.4, 0.1, 0.2))]}
     result = attribute(hits, {"q": {"a"}}, 2, Fuser("max", (1, 1, 1), plain()))
     assert result == {
@@ -144,7 +144,7 @@ def test_winners_equal_brute_force(tmp_path, kind, calibrate):
     truth = {q: {f"i{i}" for i in rng.choice(60, 15, replace=False)} for q in queries.ids}
     hits = search.search(index, {p: queries.rows(p) for p in EMBEDDINGS}, queries.ids, 7)
 
-    wins, right = Counter(), Counter()
+    wins, right, fuser = Counter(), Counter(), Fuser(kind, weights, index.calibrations)
     for query, answers in hits.items():
         for hit in answers:
             given = {
@@ -157,10 +157,10 @@ def test_winners_equal_brute_force(tmp_path, kind, calibrate):
                 max(given.values()) if kind == "max" else sum(given.values()), abs=1e-9
             )
             # The gallery, which marks winners as well, must not tell another story.
-            assert winner(hit, index.calibrations, weights) in (best, "")
+            assert decided_by(hit, fuser) in ([best], [])
             wins[best] += 1
             right[best] += hit.item_id in truth[query]
-    result = attribute(hits, truth, 7, Fuser(kind, weights, index.calibrations))
+    result = attribute(hits, truth, 7, fuser)
     assert result["count"] == wins.total()
     assert set(wins) == set(EMBEDDINGS)
     for part in EMBEDDINGS:
@@ -169,9 +169,12 @@ def test_winners_equal_brute_force(tmp_path, kind, calibrate):
         assert result[part]["right"] == round(100 * right[part] / wins[part], 2)
 
 
-def test_a_part_without_weight_gives_nothing():
-    given = contributions(np.array([[0.1, 0.9, np.nan]]), Fuser("sum", (2, 0, 1), plain()))
-    assert given.tolist() == [[0.2, -np.inf, -np.inf]]
+def test_a_similarity_without_weight_gives_nothing():
+    fuser, nothing = Fuser("sum", (2, 0, 1), plain()), -np.inf
+    rows = np.array([[0.1, 0.9, np.nan, np.nan], [np.nan, 0.9, np.nan, np.nan]])
+    given = contributions(rows, fuser)
+    assert given.tolist() == [[0.2, nothing, nothing, nothing], [nothing] * 4]
+    assert winners(rows, fuser).tolist() == [[True, False, False, False], [False] * 4]
 
 
 def test_report_of_changes(tiny):
@@ -182,11 +185,11 @@ def test_report_of_changes(tiny):
     swapped = {part: rows[[1, 0, 2]] for part, rows in whole.items()}
     changes = [
         Change("title_removed", bare),
-        Change("photo_replaced", swapped, np.array([1, 0, 2])),
+        Change("image_replaced", swapped, np.array([1, 0, 2])),
     ]
     found = balance.report(index, queries, TRUTH, k=3, changes=changes, bootstrap=200)
-    removed, replaced = found["changes"]["title_removed"], found["changes"]["photo_replaced"]
-    assert removed["MAP@3"] == found["parts"]["image"]["MAP@3"]
+    removed, replaced = found["changes"]["title_removed"], found["changes"]["image_replaced"]
+    assert removed["MAP@3"] == found["alone"]["image"]["MAP@3"]
     assert removed["unanswered"] == 2
     assert "others" not in removed
     # The sum answers b first to the words of both, which is right for "words" alone.
@@ -203,7 +206,7 @@ def test_report_of_changes(tiny):
     assert under_paper["MAP@3"] == round(100 * np.mean([1 / 2, (1 + 2 / 3) / 2, 0]), 2)
     text = markdown(found)
     assert "| title removed |" in text
-    assert "| photo removed |" not in text
+    assert "| image removed |" not in text
 
 
 def test_command_without_a_checkpoint(tiny, tmp_path, capsys, caplog):
@@ -242,13 +245,13 @@ def test_exclude_self_leaves_the_query_out(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"-k": "0"}, "k is 0; it must be 1 or more"),
+        ({"-k": "0"}, "argument -k: '0' is not a whole number of 1 or more"),
         ({"--truth": "none.tsv"}, "none.tsv is not there"),
         ({"--queries": "none"}, "none holds no whole embeddings"),
         ({"--queries": "other"}, "the queries have 3 dimensions"),
         ({"--truth": "partial.tsv"}, "query 'words' has hits but no true match"),
-        ({"--batch-size": "0"}, "--batch-size is 0"),
-        ({"--checkpoint": "c", "--data": "d", "--split": ","}, "--split names no split"),
+        ({"--batch-size": "0"}, "argument --batch-size: '0' is not"),
+        ({"--query-splits": ","}, "argument --query-splits: ',' names no split"),
         ({"--checkpoint": "c", "--data": "d", "--device": "abacus"}, "no device 'abacus'"),
         ({"--checkpoint": "none.pt", "--data": "d"}, "none.pt is missing"),
         ({"--checkpoint": "c"}, "--checkpoint and --data go together"),
@@ -293,13 +296,15 @@ def test_images_show_the_figures(tiny, tmp_path):
     ):  # fmt: skip
         assert f"<!-- {expected} -->" in text, expected
     whole = {part: queries.rows(part) for part in EMBEDDINGS}
-    changes = [Change("photo_replaced", whole, np.array([1, 0, 0]))]
+    changes = [Change("image_replaced", whole, np.array([1, 0, 0]))]
     changed = balance.report(index, queries, TRUTH, k=3, changes=changes, bootstrap=50)
     plot({"ITEm": changed, "CLIP": alone}, tmp_path / "both.svg")
     text = (tmp_path / "both.svg").read_text()
-    for expected in ("ITEm", "CLIP", "whole query", "another product's photo", "title removed"):
+    for expected in ("ITEm", "CLIP", "whole query", "another product's image", "title removed"):
         assert f"<!-- {expected} -->" in text, expected
     assert "<!-- title alone -->" not in text
+    with pytest.raises(InputError, match="run item-balance again"):
+        plot({"ITEm": {"parts": {}}}, tmp_path / "none.svg")
     with pytest.raises(InputError, match="no report"):
         plot({}, tmp_path / "none.svg")
     assert not (tmp_path / "none.svg").exists()

@@ -10,10 +10,11 @@ from fairseq_item.commands.common import run
 from fairseq_item.data.image_store import ImageStoreWriter
 from fairseq_item.data.tables import Table, write_table
 from fairseq_item.reports import gallery
-from fairseq_item.reports.gallery import pick_queries, winner
+from fairseq_item.reports.gallery import decided_by, pick_queries
 from fairseq_item.search.build import build_index
 from fairseq_item.search.calibration import ZScore
 from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
+from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.hits import Hit, write_hits, write_truth
 from fairseq_item.search.index import ItemIndex
 
@@ -125,7 +126,7 @@ def test_compared_methods_get_a_row_each(data_bin):
 
 
 def test_original_images(data_bin, tmp_path):
-    root = tmp_path / "photos"
+    root = tmp_path / "originals"
     root.mkdir()
     for i in range(6):
         Image.new("RGB", (500, 250), (40 * i, 0, 0)).save(root / f"{i}.png")
@@ -135,18 +136,41 @@ def test_original_images(data_bin, tmp_path):
     assert len(reader.with_class("none")) == 2
 
 
-def test_winner_needs_no_index_where_scores_are_cosines():
-    assert winner(Hit("a", 0.9, (0.5, 0.9, 0.1))) == "title"
-    assert winner(Hit("a", 1.5, (0.5, 0.9, 0.1))) == ""  # a sum: none of them alone
-    assert winner(Hit("a", 0.9, (ABSENT, 0.9, ABSENT))) == ""  # nothing to win against
+def test_what_decided_needs_no_index_where_scores_are_cosines():
+    assert decided_by(Hit("a", 0.9, (0.5, 0.9, 0.1))) == ["title"]
+    assert decided_by(Hit("a", 1.5, (0.5, 0.9, 0.1))) == []  # a sum: none of them alone
+    assert decided_by(Hit("a", 0.9, (ABSENT, 0.9, ABSENT))) == []  # nothing to win against
+    assert decided_by(Hit("a", ABSENT, (0.5, 0.9, 0.1))) == []
 
 
-def test_winner_under_calibration():
+def test_what_decided_under_calibration():
     fitted = {"global": ZScore(0.5, 0.1), "title": ZScore(0.8, 0.2), "image": ZScore(0.9, 0.01)}
     # global 1.0, title 0.5, image 5.0: the lowest of the three scales decides
     hit = Hit("a", 5.0, (0.6, 0.9, 0.95))
-    assert winner(hit, fitted) == "image"
-    assert winner(hit._replace(score=1.0), fitted, (1, 1, 0)) == "global"
+    assert decided_by(hit, Fuser("max", (1, 1, 1), fitted)) == ["image"]
+    assert decided_by(hit._replace(score=1.0), Fuser("max", (1, 1, 0), fitted)) == ["global"]
+    assert decided_by(Hit("a", 1.0, (ABSENT, 0.2, 0.2)), Fuser("sum", (1, 0, 0), fitted)) == []
+
+
+def test_similarities_that_tie_share_the_win(data_bin):
+    hit = Hit("i1", 0.7, (0.7, 0.2, 0.7))
+    assert decided_by(hit) == ["global", "image"]
+    write_hits(data_bin / "hits.tsv", {"q1": [hit]})
+    page = make(data_bin, truth=False)
+    reader = Reader(page)
+    assert [a["data-won"] for a in reader.with_class("card")] == ["global image"]
+    assert len(reader.with_class("of-tie")) == 1
+    assert ">tie</span>" in page
+    assert len([a for a in reader.with_class("bar") if "won" in a["class"].split()]) == 2
+
+
+def test_a_fourth_similarity_has_a_bar_where_it_is_there(data_bin):
+    assert not Reader(make(data_bin)).with_class("of-lexical")
+    hits = [Hit("i1", 0.7, (0.1, 0.2, 0.7, 0.5)), Hit("i2", 0.5, (0.1, 0.2, 0.5))]
+    write_hits(data_bin / "hits.tsv", {"q1": hits})
+    page = make(data_bin, truth=False)
+    assert len(Reader(page).with_class("of-lexical")) == 1
+    assert "<b>0.500</b>" in page
 
 
 @pytest.mark.parametrize("fusion", ["max", "sum"])
@@ -163,6 +187,11 @@ def test_index_tells_which_similarity_won(data_bin, fusion):
     write_hits(data_bin / "hits.tsv", {"q1": [Hit("i1", score, (0.1, 0.2, 0.99))]})
     page = make(data_bin, "--index", data_bin / "x", truth=False)
     assert [a["data-won"] for a in Reader(page).with_class("card")] == [won]
+
+
+def test_the_old_name_of_a_flag(data_bin):
+    for name in ("--num-queries", "--queries"):
+        assert len(Reader(make(data_bin, name, 1)).with_class("card")) == 1
 
 
 @pytest.mark.parametrize("how", gallery.PICKS)
@@ -197,7 +226,9 @@ def test_bad_input_ends_with_one_line(data_bin, capsys):
         (["--compare", "words"], "NAME=hits.tsv"),
         (["--image-root", data_bin / "none"], "none is missing"),
         (["--index", data_bin], "holds no whole index"),
-        (["-k", 0], "-k is 0"),
+        (["-k", 0], "argument -k: '0' is not a whole number of 1 or more"),
+        (["--num-queries", 0], "argument --num-queries: '0' is not"),
+        (["--queries", "many"], "argument --queries: 'many' is not"),
     ]:
         with pytest.raises(SystemExit) as stop:
             run(lambda argv: make(data_bin, *argv), more)
