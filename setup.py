@@ -23,6 +23,7 @@ COMMANDS = (
     "predict",
     "gallery",
     "balance",
+    "options",
 )
 
 setup(
@@ -48,7 +49,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "dev": ["pytest>=8.0", "ruff>=0.8"],
+        "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.13"],
         "plots": ["matplotlib>=3.9"],
         "tensorboard": ["tensorboard>=2.17"],
         # What examples/benchmark runs beside ours.

@@ -110,9 +110,6 @@ def splits(text):
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise argparse.ArgumentTypeError(f"'{text}' names no split; give one such as test")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise argparse.ArgumentTypeError(f"'{text}' names {twice} twice")
     return names
 
 

@@ -172,9 +172,9 @@ def test_a_run_that_was_cut_off_leaves_nothing_that_loads(
     ("options", "message"),
     [
         (["--split", "trian"], "items/trian.tsv is missing; splits there: test, train, valid"),
-        (["--split", ","], "--split names no split"),
+        (["--split", ","], "argument --split: ',' names no split"),
         (["--split", "test,test"], "has the id"),
-        (["--batch-size", "0"], "--batch-size is 0; it must be 1 or more"),
+        (["--batch-size", "0"], "argument --batch-size: '0' is not a whole number of 1 or more"),
         (["--device", "abacus"], "there is no device 'abacus' here"),
         (["--checkpoint", "nowhere.pt"], "nowhere.pt is missing"),
         (["--data", "nowhere"], "nowhere/items/test.tsv is missing"),
