@@ -1,9 +1,12 @@
 """Progress of long work: a bar on a terminal, plain lines in a log."""
 
+import shutil
 import sys
 
 from tqdm import tqdm
 
+# In a log: seconds before the first line, as work of a few is not worth one, and between two.
+LOG_DELAY, LOG_INTERVAL = 5.0, 10.0
 _quiet = False
 
 
@@ -28,6 +31,8 @@ def progress(iterable, desc, total=None, unit="it"):
         unit: what one step is ("image", "product").
     """
     terminal = sys.stderr.isatty()
+    # Some terminals say that they are 0 by 0, where tqdm draws nothing; this then takes 80 by 24.
+    columns, lines = shutil.get_terminal_size()
     return tqdm(
         iterable,
         desc=desc,
@@ -35,11 +40,11 @@ def progress(iterable, desc, total=None, unit="it"):
         unit=f" {unit}",
         disable=_quiet,
         file=sys.stderr if terminal else _PlainLines(),
-        # In a log, work of a few seconds is not worth a line.
-        delay=0 if terminal else 5.0,
-        mininterval=0.2 if terminal else 10.0,
+        delay=0 if terminal else LOG_DELAY,
+        mininterval=0.2 if terminal else LOG_INTERVAL,
         miniters=None if terminal else 1,
-        ncols=None if terminal else 100,
+        ncols=columns - 1 if terminal else 100,
+        nrows=lines,
         ascii=not terminal,
     )
 
