@@ -1,6 +1,7 @@
 """The one exception that a user of a command is meant to see."""
 
 import sys
+from types import TracebackType
 
 
 class InputError(ValueError):
@@ -11,14 +12,15 @@ class InputError(ValueError):
     """
 
 
-def end_input_errors_with_one_line():
+def end_input_errors_with_one_line() -> None:
     """Let an uncaught InputError end fairseq's commands as it ends our own."""
     if sys.excepthook is not _one_line:
         sys.excepthook = _one_line
 
 
-def _one_line(kind, error, trace):
+def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, InputError):
-        return sys.__excepthook__(kind, error, trace)
+        sys.__excepthook__(kind, error, trace)
+        return
     sys.stderr.write(f"error: {error}\n")
     sys.exit(2)

@@ -2,26 +2,31 @@
 
 import shutil
 import sys
+from collections.abc import Iterable
+from typing import TypeVar
 
 from tqdm import tqdm
 
+T = TypeVar("T")
 # In a log: seconds before the first line, as work of a few is not worth one, and between two.
 LOG_DELAY, LOG_INTERVAL = 5.0, 10.0
 _quiet = False
 
 
-def be_quiet():
+def be_quiet() -> None:
     """Show no progress from now on."""
     global _quiet
     _quiet = True
 
 
-def quiet():
+def quiet() -> bool:
     """Whether :func:`be_quiet` was called."""
     return _quiet
 
 
-def progress(iterable, desc, total=None, unit="it"):
+def progress(
+    iterable: Iterable[T], desc: str, total: int | None = None, unit: str = "it"
+) -> Iterable[T]:
     """Iterate with a progress bar on a terminal, and with a plain line now and then in a log.
 
     Args:
@@ -52,10 +57,10 @@ def progress(iterable, desc, total=None, unit="it"):
 class _PlainLines:
     """A stderr for tqdm in which each refresh is a line of its own."""
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         text = text.strip("\r\n ")
         if text:
             sys.stderr.write(text + "\n")
 
-    def flush(self):
+    def flush(self) -> None:
         sys.stderr.flush()

@@ -13,6 +13,7 @@ DIR/balance.json has all of it, DIR/balance.md two tables, DIR/balance.png a plo
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_item.commands.common import (
@@ -37,7 +38,7 @@ from fairseq_item.search.search import open_queries
 logger = logging.getLogger(__name__)
 
 
-def parser():
+def parser() -> Parser:
     """The options of ``item-balance``."""
     p = Parser(__doc__)
     p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
@@ -57,7 +58,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-balance``."""
     p = parser()
     args = p.parse_args(argv)

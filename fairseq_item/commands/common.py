@@ -6,6 +6,8 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import fairseq_item
 from fairseq_item import progress
@@ -22,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         description: what the command does; usually its module's docstring.
     """
 
-    def __init__(self, description):
+    def __init__(self, description: str) -> None:
         super().__init__(description=description, formatter_class=_Help)
         version = f"fairseq-item {fairseq_item.__version__}"
         self.add_argument("--version", action="version", version=version)
@@ -30,7 +32,7 @@ class Parser(argparse.ArgumentParser):
             "--quiet", action=_Quiet, nargs=0, help="print results, warnings and errors only"
         )
 
-    def add_old_name(self, option, *names):
+    def add_old_name(self, option: argparse.Action, *names: str) -> None:
         """Let ``names``, which ``--help`` does not show, stand for an option of this parser.
 
         Args:
@@ -40,24 +42,24 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             *names,
             dest=option.dest,
-            type=option.type,
+            type=option.type or str,
             nargs=option.nargs,
             default=argparse.SUPPRESS,
             help=argparse.SUPPRESS,
         )
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
 
 class _Quiet(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, *_: object) -> None:
         progress.be_quiet()
         logging.getLogger().setLevel(logging.WARNING)
 
 
 class _Help(argparse.HelpFormatter):
-    def _get_help_string(self, action):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         default = action.default
         if default is None or default is False or default == argparse.SUPPRESS or default == []:
             return action.help
@@ -65,7 +67,7 @@ class _Help(argparse.HelpFormatter):
             default = " ".join(map(str, default))
         return f"{action.help} (default: {str(default).replace('%', '%%')})"
 
-    def _fill_text(self, text, width, indent):
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
         fill = super()._fill_text
         paragraphs = text.strip().split("\n\n")
         # Indented paragraphs are commands to copy: their lines stay as they are.
@@ -75,27 +77,27 @@ class _Help(argparse.HelpFormatter):
 # Types of arguments.
 
 
-def positive(text):
+def positive(text: str) -> int:
     """An integer of 1 or more."""
     return _number(text, int, 1, math.inf, "a whole number of 1 or more")
 
 
-def not_negative(text):
+def not_negative(text: str) -> int:
     """An integer of 0 or more."""
     return _number(text, int, 0, math.inf, "a whole number of 0 or more")
 
 
-def fraction(text):
+def fraction(text: str) -> float:
     """A number within 0 and 1."""
     return _number(text, float, 0, 1, "a number within 0 and 1")
 
 
-def amount(text):
+def amount(text: str) -> float:
     """A finite number of 0 or more."""
     return _number(text, float, 0, sys.float_info.max, "a number of 0 or more")
 
 
-def _number(text, kind, least, most, what):
+def _number(text: str, kind: Callable[[str], Any], least: float, most: float, what: str) -> Any:
     try:
         value = kind(text)
     except ValueError:
@@ -105,7 +107,7 @@ def _number(text, kind, least, most, what):
     return value
 
 
-def splits(text):
+def splits(text: str) -> list[str]:
     """Names of splits, with commas between them: a list of str."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
@@ -116,17 +118,19 @@ def splits(text):
 # Flags that several commands have.
 
 
-def add_answers(parser, default=10, help="answers a query"):
+def add_answers(parser: Parser, default: int = 10, help: str = "answers a query") -> None:
     """Add ``-k``."""
     parser.add_argument("-k", type=positive, default=default, metavar="N", help=help)
 
 
-def add_seed(parser, help="of everything drawn at random"):
+def add_seed(parser: Parser, help: str = "of everything drawn at random") -> None:
     """Add ``--seed``."""
     parser.add_argument("--seed", type=not_negative, default=1, metavar="N", help=help)
 
 
-def add_workers(parser, default=None, help="processes that work side by side"):
+def add_workers(
+    parser: Parser, default: int | None = None, help: str = "processes that work side by side"
+) -> None:
     """Add ``--num-workers``; ``default`` None takes one a core. ``--workers`` was its old name."""
     least = positive if default is None else not_negative
     default = os.cpu_count() if default is None else default
@@ -136,7 +140,13 @@ def add_workers(parser, default=None, help="processes that work side by side"):
     parser.add_old_name(option, "--workers")
 
 
-def add_splits(parser, default, help, flag="--splits", old="--split"):
+def add_splits(
+    parser: Parser,
+    default: str | None,
+    help: str,
+    flag: str = "--splits",
+    old: str | None = "--split",
+) -> None:
     """Add ``--splits``, or ``--query-splits`` or ``--index-splits``: a list of str.
 
     Args:
@@ -153,7 +163,7 @@ def add_splits(parser, default, help, flag="--splits", old="--split"):
         parser.add_old_name(option, old)
 
 
-def add_computing(parser):
+def add_computing(parser: Parser) -> None:
     """Add ``--batch-size``, ``--num-workers`` and ``--device``, for commands that run a model."""
     parser.add_argument(
         "--batch-size", type=positive, default=128, metavar="N", help="products computed at once"
@@ -162,7 +172,7 @@ def add_computing(parser):
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
-def add_bootstrap(parser):
+def add_bootstrap(parser: Parser) -> None:
     """Add ``--bootstrap``."""
     parser.add_argument(
         "--bootstrap",
@@ -176,19 +186,19 @@ def add_bootstrap(parser):
 # Output.
 
 
-def say(text):
+def say(text: str) -> None:
     """Print a line that tells what a command did; nothing under ``--quiet``."""
     if not progress.quiet():
         sys.stdout.write(f"{text}\n")
 
 
-def show(result):
+def show(result: str | dict) -> None:
     """Print what a command was asked for, under ``--quiet`` too: text, or a dict as JSON."""
     text = result if isinstance(result, str) else json.dumps(result)
     sys.stdout.write(text.removesuffix("\n") + "\n")
 
 
-def run(main, argv=None):
+def run(main: Callable[[Any], object], argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command's ``main(argv)`` and turn bad input into one line and exit status 2.
 
     Raises:

@@ -1,6 +1,7 @@
 """``item-embed``: embeddings of whole splits, written as they come, by one process or several."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from fairseq_item.search.embed import choose_device, embed_rows, open_products
 from fairseq_item.search.embeddings import EmbeddingWriter
 
 
-def parser():
+def parser() -> Parser:
     """The options of ``item-embed``."""
     p = Parser("Embed splits of a data-bin; under torchrun several processes share the work.")
     p.add_argument(
@@ -38,7 +39,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
     from fairseq_item import ItemModel

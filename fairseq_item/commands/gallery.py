@@ -4,6 +4,7 @@ On the left the query, to the right its answers by rank, with titles, scores and
 decided; true matches are framed in blue, and one that was missed stands below the query.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_item.commands.common import (
@@ -28,7 +29,7 @@ from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.hits import read_hits, read_truth
 
 
-def parser():
+def parser() -> Parser:
     """The options of ``item-gallery``."""
     p = Parser(__doc__)
     p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote")
@@ -62,7 +63,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-gallery``."""
     args = parser().parse_args(argv)
     page, count = build(args)

@@ -8,6 +8,7 @@ all, or those of the ones named; everything else is in ``fairseq-train --help``.
 import re
 import textwrap
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ class Choice:
     sizes: dict
 
 
-def parser():
+def parser() -> Parser:
     """The options of ``item-options``."""
     p = Parser(__doc__)
     for kind in KINDS:
@@ -58,7 +59,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-options``."""
     args = parser().parse_args(argv)
     wanted = {kind: getattr(args, kind[2:].replace("-", "_")) for kind in KINDS}
@@ -69,7 +70,7 @@ def main(argv=None):
     show("\n".join(line for choice in chosen for line in write(choice)))
 
 
-def choices():
+def choices() -> list[Choice]:
     """Every :class:`Choice` that this plugin registers, in the order of ``KINDS``."""
     import fairseq_item
 
@@ -91,7 +92,7 @@ def choices():
     ]
 
 
-def options(config):
+def options(config: type) -> list[Option]:
     """The :class:`Option` of each field of a fairseq dataclass that has a help text."""
     return [_option(config, f) for f in fields(config) if f.metadata.get("help")]
 
@@ -111,7 +112,7 @@ def _values(kind):
     return {bool: "", int: "N", float: "X"}.get(kind, "VALUE")
 
 
-def as_text(default: Any):
+def as_text(default: Any) -> str:
     """A default as it would be written; "" where there is none."""
     if default is None or default == MISSING:
         return ""

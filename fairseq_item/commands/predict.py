@@ -5,6 +5,8 @@ categories, Acc@1 and Acc@5 are printed as JSON, in percent of the products that
 category that training did not have counts as wrong.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fairseq_item.commands.common import Parser, add_answers, add_computing, add_splits, run, show
@@ -13,7 +15,7 @@ from fairseq_item.evaluation.classification import FIRST, accuracies, write_pred
 from fairseq_item.search.embed import batches, choose_device, open_products
 
 
-def parser():
+def parser() -> Parser:
     """The options of ``item-predict``."""
     p = Parser(__doc__)
     p.add_argument(
@@ -30,7 +32,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-predict``."""
     args = parser().parse_args(argv)
     from fairseq_item import ItemModel

@@ -1,12 +1,16 @@
 """Which of the similarities made an answer."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from fairseq_item.evaluation.summary import percent
-from fairseq_item.search.hits import SIMILARITIES
+from fairseq_item.search.fusion import Fuser
+from fairseq_item.search.hits import SIMILARITIES, Hit
 
 
-def contributions(similarities, fuser):
+def contributions(similarities: np.ndarray, fuser: Fuser) -> np.ndarray:
     """What each similarity gives to the fused score.
 
     Args:
@@ -24,7 +28,7 @@ def contributions(similarities, fuser):
     return given
 
 
-def winners(similarities, fuser):
+def winners(similarities: np.ndarray, fuser: Fuser) -> np.ndarray:
     """Which similarities give most to the fused score: the maximum, or most of a sum.
 
     Args:
@@ -38,7 +42,9 @@ def winners(similarities, fuser):
     return (given == given.max(axis=1, keepdims=True)) & np.isfinite(given)
 
 
-def attribute(hits, truth, k, fuser):
+def attribute(
+    hits: Mapping[str, list[Hit]], truth: Mapping[str, set[str]], k: int, fuser: Fuser
+) -> dict[str, Any]:
     """Which similarity wins answers, and how often it is right.
 
     Args:
@@ -55,12 +61,11 @@ def attribute(hits, truth, k, fuser):
     """
     looked_at = [(query, hit) for query, answers in hits.items() for hit in answers[:k]]
     right = np.array([hit.item_id in truth[query] for query, hit in looked_at], bool)
-    similarities = [hit.similarities for _, hit in looked_at]
-    similarities = np.array(similarities, np.float64).reshape(-1, len(SIMILARITIES))
-    won = winners(similarities, fuser)
+    rows = np.array([hit.similarities for _, hit in looked_at], np.float64)
+    won = winners(rows.reshape(-1, len(SIMILARITIES)), fuser)
     count = won.sum(axis=1, keepdims=True)
     shares = won / np.maximum(count, 1)
-    result = {"count": len(looked_at), "tied": int((count > 1).sum())}
+    result: dict[str, Any] = {"count": len(looked_at), "tied": int((count > 1).sum())}
     result["right"] = percent(right.mean()) if len(right) else None
     for name, share in zip(SIMILARITIES, shares.T):
         if name not in fuser.calibrations:

@@ -1,9 +1,7 @@
-"""``item-predict``: the most probable leaf categories of each product of a split.
+"""Predicted leaf categories: written as a table, and how often they are right."""
 
-Writes a TSV with the columns id, rank, category and probability. Where the products have leaf
-categories, Acc@1 and Acc@5 are printed as JSON, in percent of the products that have one; a
-category that training did not have counts as wrong.
-"""
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +10,13 @@ from fairseq_item.data.tsv import TsvWriter
 FIRST = 5
 
 
-def write_predictions(path, ids, categories, classes, probabilities):
+def write_predictions(
+    path: str | Path,
+    ids: Sequence[str],
+    categories: Sequence[str],
+    classes: np.ndarray,
+    probabilities: np.ndarray,
+) -> None:
     """Write a line for each product and rank.
 
     Args:
@@ -29,7 +33,9 @@ def write_predictions(path, ids, categories, classes, probabilities):
                 writer.write({**row, "probability": f"{probability:.6f}"})
 
 
-def accuracies(truth, categories, classes):
+def accuracies(
+    truth: Sequence[str], categories: Sequence[str], classes: np.ndarray
+) -> dict[str, float]:
     """How often the true category is the first, or among the first five.
 
     Args:
@@ -44,7 +50,7 @@ def accuracies(truth, categories, classes):
     number = {name: i for i, name in enumerate(categories)}
     true = np.array([number.get(name.strip(), -1) for name in truth])
     labelled = np.array([bool(name.strip()) for name in truth])
-    result = {
+    result: dict[str, float] = {
         "products": len(truth),
         "with_category": int(labelled.sum()),
         "unknown_category": int((labelled & (true < 0)).sum()),

@@ -1,19 +1,28 @@
 """The gallery: which queries are shown, and what stands on a query's card."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.attribution import contributions, winners
+from fairseq_item.reports.gallery_items import GalleryItems
 from fairseq_item.reports.gallery_page import render_answer, render_card, render_missed
 from fairseq_item.search.calibration import Uncalibrated
 from fairseq_item.search.fusion import Fuser
-from fairseq_item.search.hits import SIMILARITIES
+from fairseq_item.search.hits import SIMILARITIES, Hit
 
 PICKS = ("random", "mixed", "best", "worst")
 PLAIN_MAXIMUM = Fuser("max", (1, 1, 1), {name: Uncalibrated() for name in SIMILARITIES})
 
 
-def pick_queries(queries, how, count, seed=1, precision=None):
+def pick_queries(
+    queries: Sequence[str],
+    how: str,
+    count: int,
+    seed: int = 1,
+    precision: np.ndarray | None = None,
+) -> list[str]:
     """Choose the queries to be shown.
 
     Args:
@@ -39,7 +48,7 @@ def pick_queries(queries, how, count, seed=1, precision=None):
     return [queries[i] for i in chosen]
 
 
-def decided_by(hit, fuser=None):
+def decided_by(hit: Hit, fuser: Fuser | None = None) -> list[str]:
     """The similarities that made the score of a hit; of a sum, those that gave most.
 
     Args:
@@ -77,7 +86,7 @@ class Gallery:
         self.methods, self.queries, self.items = methods, queries, items
         self.truth, self.k, self.fuser = truth, k, fuser
 
-    def card(self, query):
+    def card(self, query: str) -> str:
         """HTML of one query's card."""
         rows = [self._row(name, hits.get(query, []), query) for name, hits in self.methods]
         answers = self.methods[0][1].get(query, [])
@@ -122,7 +131,7 @@ class Gallery:
         return render_missed(self.items.title(item), self.items.image(item), note)
 
 
-def check_known(ids, items, path, what):
+def check_known(ids: Iterable[str], items: GalleryItems, path: str, what: str) -> None:
     """Refuse ids that ``items`` does not have; ``what`` is "query" or "item".
 
     Raises:

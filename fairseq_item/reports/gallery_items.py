@@ -1,6 +1,7 @@
 """Titles and small images of catalogue items, for the gallery."""
 
 import base64
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -28,10 +29,13 @@ class GalleryItems:
         InputError: a split is missing, or an id occurs in two of them.
     """
 
-    def __init__(self, data, splits, image_root=None):
+    def __init__(
+        self, data: str | Path, splits: Iterable[str], image_root: str | Path | None = None
+    ) -> None:
         self._root = None if image_root is None else ImageRoot(image_root)
-        self._stores = {}
-        self._rows = {}
+        self._stores: dict[str, ImageStore] = {}
+        # item -> its title and image name, and its store and row there
+        self._rows: dict[str, tuple[str, str, str, int]] = {}
         names = [name for split in splits for name in shard_names(data, split)]
         for name in names:
             path = Path(data) / "items" / f"{name}.tsv"
@@ -43,20 +47,20 @@ class GalleryItems:
                     raise InputError(f"{path} row {i + 2} has the id {item!r} of another split")
                 self._rows[item] = (title, image, prefix, i)
 
-    def __contains__(self, item):
+    def __contains__(self, item: str) -> bool:
         return item in self._rows
 
-    def title(self, item):
+    def title(self, item: str) -> str:
         return self._rows[item][0]
 
-    def image(self, item):
+    def image(self, item: str) -> str:
         """The item's image as a data URI, at most ``SIDE`` pixels wide and high.
 
         Returns:
             str; "" where the item has no image, or its file cannot be used.
         """
-        _, image, prefix, i = self._rows[item]
-        image = self._original(image) if self._root is not None else self._stored(prefix, i)
+        _, name, prefix, i = self._rows[item]
+        image = self._stored(prefix, i) if self._root is None else self._original(name)
         if image is None:
             return ""
         image.thumbnail((SIDE, SIDE))

@@ -1,17 +1,24 @@
 """The gallery's HTML: everything in one string, nothing loaded from elsewhere."""
 
 import math
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
 from fairseq_item.search.embeddings import EMBEDDINGS
-from fairseq_item.search.hits import SIMILARITIES
+from fairseq_item.search.hits import SIMILARITIES, Hit
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
 
 
-def render_page(title, methods, cards, has_truth, k):
+def render_page(
+    title: str,
+    methods: Sequence[tuple[str, dict[str, float]]],
+    cards: Sequence[str],
+    has_truth: bool,
+    k: int,
+) -> str:
     """The whole page.
 
     Args:
@@ -32,7 +39,14 @@ def render_page(title, methods, cards, has_truth, k):
     )
 
 
-def render_card(query, title, image, rows, missed="", first_won=()):
+def render_card(
+    query: str,
+    title: str,
+    image: str,
+    rows: Iterable[tuple[str, str, Iterable[str]]],
+    missed: str = "",
+    first_won: Sequence[str] = (),
+) -> str:
     """One query and its answers.
 
     Args:
@@ -55,7 +69,9 @@ def render_card(query, title, image, rows, missed="", first_won=()):
     )
 
 
-def render_answer(rank, hit, title, image, true, won):
+def render_answer(
+    rank: int, hit: Hit, title: str, image: str, true: bool, won: Sequence[str]
+) -> str:
     """One answer.
 
     Args:
@@ -76,7 +92,7 @@ def render_answer(rank, hit, title, image, true, won):
     )
 
 
-def render_missed(title, image, note):
+def render_missed(title: str, image: str, note: str) -> str:
     """A true match that is not among the answers shown; ``note`` says where it is instead."""
     return (
         f'<div class="missed"><span class="tag">Missed match</span><div class="body">'
