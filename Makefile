@@ -1,25 +1,32 @@
 # Two commands do everything on a fresh machine with Python 3.11 or 3.12:
-#   make quickstart    sets up .venv, then runs the whole way on a drawn demo catalogue
-#   make test          sets up .venv, then passes the tests
+#   make quickstart    sets up .venv, then runs the whole way on a synthetic demo catalogue
+#   make test          sets up .venv, then passes lint, type check and tests
 # Your own catalogue: make quickstart CATALOG=products.tsv IMAGES=images/
+# While working: make test-fast, in under a minute, leaves out what is marked slow (CONTRIBUTING.md).
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= quickstart
+# Tests run side by side. Each is on one thread (tests/conftest.py).
+JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test lint quickstart smoke benchmark clean
+.PHONY: setup test test-fast lint quickstart smoke benchmark clean
 
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: setup.py scripts/setup_venv.sh
 	scripts/setup_venv.sh $(VENV)
 
-test: setup
-	$(VENV)/bin/python -m pytest
+test: lint
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+test-fast: setup
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 quickstart: setup
 	VENV=$(VENV) OUT=$(OUT) CATALOG=$(CATALOG) IMAGES=$(IMAGES) examples/quickstart/run.sh

@@ -1,8 +1,15 @@
-"""Fixtures that several folders of tests share: a small data-bin, and one training on it."""
+"""Fixtures that several folders of tests share: a small data-bin, and one training on it.
 
+What takes long is made once in a run, by whichever of pytest-xdist's processes needs it first, and
+only read by the tests. ``make test-fast`` leaves out what is marked slow: here all that trains
+under fairseq's commands, and all examples; in other files what they mark themselves.
+"""
+
+import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,6 +21,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 from torch._subclasses.fake_tensor import FakeTensorMode
+
+from fairseq_item.commands import binarize, bpe, pack, split
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,35 +63,58 @@ def write_catalog(folder, products=96, seed=3):
     return Path(folder) / "products.tsv"
 
 
-def run_script(name, *args):
-    """Run a script of preprocess/; its failure fails the test with what it printed."""
-    command = [sys.executable, str(ROOT / "preprocess" / name), *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 def make_data_bin(folder):
-    """The whole of preprocess/ on a drawn catalogue; returns the data-bin."""
+    """The whole of the preprocessing on a drawn catalogue, into ``folder``/data-bin."""
+
+    def call(command, *args):
+        command.main([str(value) for value in args])
+
     folder = Path(folder)
     catalog, data = write_catalog(folder), folder / "data-bin"
-    run_script("split_catalog.py", catalog, "--out", folder / "splits", "--ratios", 70, 15, 15)
-    train = folder / "splits" / "train.tsv"
-    run_script("train_bpe.py", train, "--out", data / "title", "--vocab-size", 360)
-    for split in ("train", "valid", "test"):
-        run_script(
-            "pack_images.py", folder / "splits" / f"{split}.tsv", "--image-root",
-            folder / "images", "--out", data, "--split", split, "--image-size", 40,
-            "--patch-size", 8, "--workers", 1,
+    call(split, catalog, "--out", folder / "splits", "--ratios", 70, 15, 15)
+    call(bpe, folder / "splits" / "train.tsv", "--out", data / "title", "--vocab-size", 360)
+    for name in ("train", "valid", "test"):
+        call(
+            pack, folder / "splits" / f"{name}.tsv", "--image-root", folder / "images", "--out",
+            data, "--split", name, "--image-size", 40, "--patch-size", 8, "--workers", 1,
         )  # fmt: skip
-    run_script("binarize_titles.py", data)
-    return data
+    call(binarize, data)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as slow what trains under fairseq's commands, and the examples."""
+    for item in items:
+        if "commands" in getattr(item, "fixturenames", ()) or "examples" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
-def data_bin(tmp_path_factory):
+def shared_folder(tmp_path_factory):
+    """``shared_folder(name, make)``: a folder that ``make(folder)`` fills once in a run of pytest.
+
+    Processes of pytest-xdist that need it at the same time wait for the first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name, make):
+        folder, made = base / f"shared-{name}", base / f"shared-{name}.made"
+        with open(base / f"shared-{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def data_bin(shared_folder):
     """A data-bin of 96 drawn products, stored at 40 pixels in patches of 8."""
-    return make_data_bin(tmp_path_factory.mktemp("catalog"))
+    return shared_folder("catalog", make_data_bin) / "data-bin"
 
 
 MODEL = [
@@ -175,11 +207,9 @@ def commands(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def model_folder(commands, data_bin, tmp_path_factory):
+def model_folder(commands, data_bin, shared_folder):
     """A model folder after a few updates on ``data_bin``."""
-    folder = tmp_path_factory.mktemp("model")
-    commands.train(data_bin, folder)
-    return folder
+    return shared_folder("model", lambda folder: commands.train(data_bin, folder))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError, end_input_errors_with_one_line
 from fairseq_item.files import atomic_path
+from fairseq_item.tasks.prefetching import end_prefetching_at_exit
 
 
 @dataclass
@@ -67,6 +68,7 @@ class ProductTask(FairseqTask):
     @classmethod
     def setup_task(cls, cfg, **kwargs):
         end_input_errors_with_one_line()
+        end_prefetching_at_exit()
         path = Path(cfg.data) / "title" / "dict.txt"
         if not path.exists():
             raise InputError(f"{path} is missing; run preprocess/train_bpe.py")
