@@ -1,8 +1,7 @@
 """Fixtures that several folders of tests share: a small data-bin, and one training on it.
 
 What takes long is made once in a run, by whichever of pytest-xdist's processes needs it first, and
-only read by the tests. ``make test-fast`` leaves out what is marked slow: here all that trains
-under fairseq's commands, and all examples; in other files what they mark themselves.
+only read by the tests. ``make test-fast`` leaves out what is marked slow: see ``SLOW``.
 """
 
 import fcntl
@@ -81,10 +80,20 @@ def make_data_bin(folder):
     call(binarize, data)
 
 
+# Parts of the names of tests that take seconds. What uses the fixture ``commands`` is slow as well.
+SLOW = (
+    "tests/examples/", "tests/tasks/test_learning.py", "tests/tasks/test_fairseq_commands.py",
+    "test_binarize_titles.py::test_files_equal_those_of_fairseq", "test_fairseq_after_the_plugin",
+    "test_layers_are_one_graph_each", "test_a_compiled_encoder", "test_loading_processes",
+    "test_killed_and_run_again", "test_installed",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """Mark as slow what trains under fairseq's commands, and the examples."""
+    """Mark what is slow, for ``make test-fast`` to leave out."""
     for item in items:
-        if "commands" in getattr(item, "fixturenames", ()) or "examples" in item.path.parts:
+        named = any(name in item.nodeid for name in SLOW)
+        if named or "commands" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 
