@@ -85,7 +85,7 @@ SLOW = (
     "tests/examples/", "tests/tasks/test_learning.py", "tests/tasks/test_fairseq_commands.py",
     "test_binarize_titles.py::test_files_equal_those_of_fairseq", "test_fairseq_after_the_plugin",
     "test_layers_are_one_graph_each", "test_a_compiled_encoder", "test_loading_processes",
-    "test_killed_and_run_again", "test_installed",
+    "test_killed_and_run_again", "tests/test_install.py",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from fairseq_item.reports.gallery import PICKS, Gallery, check_known, pick_queri
 from fairseq_item.reports.gallery_items import GalleryItems
 from fairseq_item.reports.gallery_page import render_page
 from fairseq_item.search import calibration
-from fairseq_item.search.embeddings import EMBEDDINGS, read_meta
+from fairseq_item.search.embeddings import read_meta
 from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.hits import read_hits, read_truth
 
@@ -125,7 +125,7 @@ def _fuser(index):
     meta = read_meta(index, "index")
     if meta.get("content") != "index":
         raise InputError(f"--index {index} is no index folder; name what item-index wrote")
-    fitted = {name: calibration.from_json(meta["calibrations"][name]) for name in EMBEDDINGS}
+    fitted = {name: calibration.from_json(how) for name, how in meta["calibrations"].items()}
     return Fuser(meta["fusion"], meta["weights"], fitted)
 
 
