@@ -75,7 +75,7 @@ def make_data_bin(folder):
     for name in ("train", "valid", "test"):
         call(
             pack, folder / "splits" / f"{name}.tsv", "--image-root", folder / "images", "--out",
-            data, "--split", name, "--image-size", 40, "--patch-size", 8, "--workers", 1,
+            data, "--split", name, "--image-size", 40, "--patch-size", 8, "--num-workers", 1,
         )  # fmt: skip
     call(binarize, data)
 
