@@ -15,6 +15,7 @@ COMMANDS = (
     "relist",
     "queries",
     "demo",
+    "train",
     "embed",
     "index",
     "search",
@@ -34,7 +35,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["fairseq_item", "fairseq_item.*"]),
-    package_data={"fairseq_item": ["**/*.html"]},
+    package_data={"fairseq_item": ["**/*.html", "recipes/*.yaml"]},
     install_requires=[
         "torch>=2.11",
         "torchvision>=0.26",
@@ -46,6 +47,7 @@ setup(
         "pyarrow>=17.0",
         "scikit-learn>=1.5",
         "tqdm>=4.66",
+        "pyyaml>=6.0",
     ],
     extras_require={
         "dev": ["pytest>=8.0", "ruff>=0.8"],
