@@ -109,8 +109,12 @@ _EXAMPLES = {"task": "pretraining", "criterion": "pretraining", "arch": "tiny"}
 
 
 def train(cfg):
-    """What fairseq-train does once it has parsed its arguments."""
+    """What fairseq-train does once it has parsed its arguments; may be called again and again."""
+    from fairseq import checkpoint_utils
     from fairseq.distributed import utils as distributed_utils
-    from fairseq_cli.train import main
+    from fairseq_cli import train as fairseq_train
 
-    distributed_utils.call_main(cfg, main)
+    # fairseq keeps the best score so far on its functions: another training has its own.
+    for function in (checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
+        vars(function).clear()
+    distributed_utils.call_main(cfg, fairseq_train.main)
