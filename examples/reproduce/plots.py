@@ -5,7 +5,7 @@ import re
 from statistics import mean, stdev
 
 import matplotlib
-from tables import BASELINES, ends, is_done, labels, read_csv, map_of
+from tables import BASELINES, ends, is_done, labels, map_of, read_csv
 
 from fairseq_item.files import atomic_path
 from fairseq_item.reports import balance_plot
