@@ -72,7 +72,7 @@ class Run:
         kept = {name: trained[name] for name in ("arch", "embed-layers") if name in trained}
         options = {**recipes.read("finetune"), **self.common, **self.sizes, **kept}
         options.update(self.size["finetune"])
-        del options["max-update"]
+        options.pop("max-update", None)
         updates = options["max-epoch"] * -(-products // options["batch-size"])
         schedule = {"total-num-update": updates, "warmup-updates": int(WARMUP * updates)}
         return {**options, **schedule}
