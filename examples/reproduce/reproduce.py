@@ -11,8 +11,12 @@ step, remove its file (or the folder); after a change of options take another OU
 
 import os
 import shlex
+import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import tables
@@ -125,20 +129,36 @@ def in_turn(runs, out, indexes, jobs):
         InputError: some failed, with what each said.
     """
     failed = []
-    if jobs == 1:
-        calls = [(lambda r=r: train_and_measure(r, out, indexes), r) for r in runs]
-    else:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-        pool = ProcessPoolExecutor(jobs, get_context("spawn"))
-        calls = [(pool.submit(train_and_measure, r, out, indexes).result, r) for r in runs]
-    for call, run_ in calls:
-        try:
-            call()
-        except InputError as error:
-            failed.append(f"{run_.folder}: {error}")
-        yield
+    with starter(jobs) as start:
+        calls = [(run_, start(train_and_measure, run_, out, indexes)) for run_ in runs]
+        for run_, call in calls:
+            try:
+                call()
+            except InputError as error:
+                failed.append(f"{run_.folder}: {error}")
+            yield
     if failed:
         raise InputError("; ".join(failed))
+
+
+@contextmanager
+def starter(jobs):
+    """A function that takes a function and its arguments, and returns what gives its result.
+
+    With several ``jobs`` it starts it in one of so many processes, which end when this one does.
+    """
+    if jobs == 1:
+        yield partial
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        try:
+            yield lambda *call: pool.submit(*call).result
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def prepare(out, amounts, size, catalog=None, images=None):

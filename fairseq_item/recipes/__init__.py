@@ -3,6 +3,7 @@
 ``true`` gives a flag, ``false`` leaves it out. The recipes of this folder go by their name.
 """
 
+import warnings
 from pathlib import Path
 
 import yaml
@@ -102,7 +103,9 @@ def parse(argv, source):
     args, unknown = fairseq_options.parse_args_and_arch(parser, argv, parse_known=True)
     if unknown:
         refuse(f"there is no option {unknown[0].lstrip('-')} with this task, model and optimizer")
-    return convert_namespace_to_omegaconf(args)
+    with warnings.catch_warnings():  # of what fairseq uses of Hydra
+        warnings.simplefilter("ignore")
+        return convert_namespace_to_omegaconf(args)
 
 
 _EXAMPLES = {"task": "pretraining", "criterion": "pretraining", "arch": "tiny"}

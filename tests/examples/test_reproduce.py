@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -144,10 +145,19 @@ def test_the_published_tables_are_those_of_the_published_numbers(settings, name,
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """A whole table, made by the command."""
+    """A whole table, made by the command; the trainings of a first call were killed."""
     out = tmp_path_factory.mktemp("reproduce")
     options = ["--size", "smoke", "--out", str(out)]
     command = [sys.executable, str(FOLDER / "reproduce.py"), *options]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    cut_off = subprocess.Popen([*command, "--jobs", "2"], **quiet)
+    begun = out / "runs" / "roberta" / "seed1" / "run.log"
+    while not begun.exists():
+        assert cut_off.poll() is None
+        time.sleep(0.05)
+    cut_off.terminate()
+    assert cut_off.wait(60) == 143
+    assert not (out / "results.md").exists()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return out, options
