@@ -21,7 +21,7 @@ from pathlib import Path
 
 import tables
 import yaml
-from one_run import QUERY_SETS, Run, baselines, train_and_measure
+from one_run import Run, baselines, train_and_measure
 
 from fairseq_item.commands import binarize, bpe, demo, pack, queries, relist, split
 from fairseq_item.commands.common import Parser, not_negative, positive, run
@@ -199,7 +199,8 @@ def prepare(out, amounts, size, catalog=None, images=None):
         options = ["--image-root", root, "--out", data, "--split", name]
         pixels = ["--image-size", size["image-size"]]
         step(pack, f"data-bin/image/{name}.json", rows, *options, *pixels)
-    step(binarize, f"data-bin/title/{QUERY_SETS[-1]}.idx", data)
+    step(binarize, "prepared", data)
+    (out / "prepared").touch()  # titles and labels, several files
 
 
 if __name__ == "__main__":
