@@ -35,7 +35,7 @@ shift
 mkdir -p "$out"
 item-train "$name" "$data" --arch "$arch" "${settings[@]}" --save-dir "$out/model" "$@" 2>&1 |
     tee -a "$out/train.log" |
-    grep --line-buffered -E "train_inner|valid on|early stop|rror" | cut -c 1-160
+    grep --line-buffered -E "train_inner|valid on|early stop|rror" | cut -c 1-200
 
 checkpoint=$out/model/checkpoint_${PICK:-best}.pt
 for split in train valid test query; do

@@ -28,7 +28,7 @@ fi
 mkdir -p "$out"
 item-train "${settings[@]}" --arch "${ARCH:-item_base}" --batch-size "$batch" \
     --save-dir "$out/model" "$@" 2>&1 | tee -a "$out/train.log" |
-    grep --line-buffered -E "train_inner|valid on|early stop|rror" | cut -c 1-160
+    grep --line-buffered -E "train_inner|valid on|early stop|rror" | cut -c 1-200
 
 for split in valid test; do
     item-predict --checkpoint "$out/model" --data "$data" --split "$split" \

@@ -194,10 +194,12 @@ def score(run, out, folder, checkpoint, indexes, flags=(), name=None, wanted=Non
     """Embed and search; one dict for each of :func:`readouts`. The last index stays."""
     embeddings = folder / "embeddings"
     model = ["--checkpoint", checkpoint, "--data", out / "data-bin", *flags]
-    for split, at in ((INDEXED, "index"), *((name_, name_) for name_ in QUERY_SETS)):
-        call(embed, *model, "--split", split, "--out", embeddings / at)
+    wanted = wanted or readouts(run.entry, indexes)
+    call(embed, *model, "--split", INDEXED, "--out", embeddings / "index")
+    for queries in {queries for query_sets in wanted.values() for queries in query_sets}:
+        call(embed, *model, "--split", queries, "--out", embeddings / queries)
     rows = []
-    for kind, query_sets in (wanted or readouts(run.entry, indexes)).items():
+    for kind, query_sets in wanted.items():
         options = indexes[kind]
         how = [f"--{key}={options[key]}" for key in ("transform", "calibration", "fusion")]
         how += ["--weights", *options["weights"].split()]
