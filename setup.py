@@ -15,6 +15,7 @@ COMMANDS = (
     "relist",
     "queries",
     "demo",
+    "train",
     "embed",
     "index",
     "search",
@@ -35,7 +36,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["fairseq_item", "fairseq_item.*"]),
-    package_data={"fairseq_item": ["**/*.html"]},
+    package_data={"fairseq_item": ["**/*.html", "recipes/*.yaml"]},
     install_requires=[
         "torch>=2.11",
         "torchvision>=0.26",
@@ -47,6 +48,7 @@ setup(
         "pyarrow>=17.0",
         "scikit-learn>=1.5",
         "tqdm>=4.66",
+        "pyyaml>=6.0",
     ],
     extras_require={
         "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.13"],

@@ -16,7 +16,6 @@ All run in one process on torch's threads but the packing, which has as many wor
 import contextlib
 import io
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from random import Random
@@ -28,17 +27,15 @@ from fairseq.data import Dictionary
 from photos import write_photos
 from sentence_clip import SentenceClip
 
-from fairseq_item.data.titles import TitleTokenizer
-from fairseq_item.models.hub_interface import ItemHubInterface
-from fairseq_item.models.item import ItemModel
-from fairseq_item.search.embed import embed_rows, open_products
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "preprocess"))
 from fairseq_item.commands import binarize as binarize_command
 from fairseq_item.commands import bpe as bpe_command
 from fairseq_item.commands import pack as pack_command
+from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.demo.products import product
 from fairseq_item.demo.titles import listing_title
+from fairseq_item.models.hub_interface import ItemHubInterface
+from fairseq_item.models.item import ItemModel
+from fairseq_item.search.embed import embed_rows, open_products
 
 VOCABULARY = 2000
 LEARNT_FROM = 2000  # titles
@@ -125,7 +122,7 @@ def stored_size(cfg):
 
 
 def call(main, *arguments):
-    """Run a script of preprocess/; its lines are not part of the table."""
+    """Run a command; its lines are not part of the table."""
     with contextlib.redirect_stdout(io.StringIO()):
         main([str(argument) for argument in arguments])
 

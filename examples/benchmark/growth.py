@@ -13,8 +13,6 @@ of a process does not hide growth (of a n^b through the two largest, where it is
 show): 1 is linear, 0 is constant.
 """
 
-import argparse
-import json
 import math
 import shutil
 import sys
@@ -22,8 +20,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bench import machine
-from children import ROOT, measure
+from bench import ROOT, measure, parser, write
 from PIL import Image
 
 from fairseq_item.files import atomic_path
@@ -36,17 +33,20 @@ QUERIES = 200
 KINDS = ("mug", "pan", "hat", "shoe", "bag", "lamp", "desk", "coat")
 COLOURS = ("red", "blue", "green", "black", "white", "small", "large", "old")
 
+MODEL = (
+    f"--task item_pretraining --criterion item_pretraining --arch item_tiny --encoder-layers 1"
+    f" --encoder-embed-dim 64 --encoder-attention-heads 2 --image-size {SIDE} --patch-size {PATCH}"
+).split()
+
 # Reads every batch of one epoch, as training does.
-LOAD = f"""
+LOAD = """
 import sys
 import fairseq_item
 from fairseq import options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 fairseq_item.register()
-argv = [sys.argv[1], "--task", "item_pretraining", "--arch", "item_tiny",
-        "--criterion", "item_pretraining", "--image-size", "{SIDE}", "--patch-size", "{PATCH}"]
 parser = options.get_training_parser("item_pretraining")
-cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, input_args=argv))
+cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, sys.argv[1:]))
 task = tasks.setup_task(cfg.task)
 task.load_dataset("train")
 batches = task.get_batch_iterator(task.dataset("train"), max_sentences=128, num_workers=0)
@@ -73,69 +73,51 @@ def write_catalog(folder, count):
 
 
 class Growth:
-    """One run over all sizes."""
+    """One run over all sizes; ``measured``: stage -> list of (seconds of CPU, MiB)."""
 
     def __init__(self, work):
-        self.work = work
-        self.load = work / "load.py"
-        self.load.write_text(LOAD, encoding="utf-8")
-        self.model = None
-        self.measured = {stage: [] for stage in STAGES}
+        self.work, self.measured = work, {stage: [] for stage in STAGES}
+        (work / "load.py").write_text(LOAD, encoding="utf-8")
 
     def size(self, count):
         """All stages with so many products."""
-        folder = self.work / str(count)
+        folder, work = self.work / str(count), self.work
         catalog, images = write_catalog(folder, count)
-        data, preprocess = folder / "data", ROOT / "preprocess"
-        self.stage(
-            "pack", preprocess / "pack_images.py", catalog, "--image-root", images, "--out", data,
-            "--split", "train", "--image-size", SIDE, "--patch-size", PATCH, "--workers", 1,
-        )  # fmt: skip
-        self.vocabulary(catalog, data)
-        self.stage("binarise", preprocess / "binarize_titles.py", data)
-        self.stage("load", self.load, data)
-        if self.model is None:
+        data, found = folder / "data", folder / "embeddings"
+        pixels = ["--image-size", SIDE, "--patch-size", PATCH]
+        where = ["--image-root", images, "--out", data, "--split", "train", "--workers", 1]
+        self.stage("pack", command("pack"), catalog, *where, *pixels)
+        if not (work / "title").exists():  # the same vocabulary at every size
+            measure(command("bpe"), catalog, "--out", work / "title", "--vocab-size", 400)
+        shutil.copytree(work / "title", data / "title", dirs_exist_ok=True)
+        self.stage("binarise", command("binarize"), data)
+        self.stage("load", work / "load.py", data, *MODEL)
+        if not (work / "model").exists():
             self.train(data)
-        commands = "fairseq_item.commands"
-        self.stage(
-            "embed", f"{commands}.embed", "--checkpoint", self.model / "checkpoint_last.pt",
-            "--data", data, "--split", "train", "--out", folder / "embeddings", "--device", "cpu",
-        )  # fmt: skip
-        if not (self.work / "queries").exists():
-            self.queries(folder / "embeddings")
-        self.stage("index", f"{commands}.index", folder / "embeddings", "--out", folder / "index")
-        self.stage(
-            "search", f"{commands}.search", folder / "index", "--queries", self.work / "queries",
-            "--out", folder / "hits.tsv",
-        )  # fmt: skip
+        model = ["--checkpoint", work / "model" / "checkpoint_last.pt", "--device", "cpu"]
+        data = ["--data", data, "--split", "train"]
+        self.stage("embed", command("embed"), *model, *data, "--out", found)
+        if not (work / "queries").exists():
+            self.queries(found)
+        self.stage("index", command("index"), found, "--out", folder / "index")
+        asked = ["--queries", work / "queries", "--out", folder / "hits.tsv"]
+        self.stage("search", command("search"), folder / "index", *asked)
         shutil.rmtree(folder)
 
-    def stage(self, name, *command):
+    def stage(self, name, *argv):
         # One thread: those that wait for work keep a core busy, which would count as work.
-        usage = measure(*command, env={"OMP_NUM_THREADS": "1"})
+        usage = measure(*argv, env={"OMP_NUM_THREADS": "1"})
         self.measured[name].append((usage.cpu, usage.memory))
         sys.stderr.write(
             f"{name}: {usage.cpu:.1f} s of CPU in {usage.seconds:.1f} s, {usage.memory:.0f} MiB\n"
         )
 
-    def vocabulary(self, catalog, data):
-        """The same tokens at every size."""
-        if not (self.work / "title").exists():
-            script = ROOT / "preprocess" / "train_bpe.py"
-            measure(script, catalog, "--out", self.work / "title", "--vocab-size", 400)
-        shutil.copytree(self.work / "title", data / "title", dirs_exist_ok=True)
-
     def train(self, data):
         """A model after one update: a checkpoint to embed with."""
-        self.model = self.work / "model"
-        measure(
-            "fairseq_cli.train", data, "--user-dir", ROOT / "fairseq_item", "--save-dir",
-            self.model, "--task", "item_pretraining", "--criterion", "item_pretraining",
-            "--arch", "item_tiny", "--encoder-layers", 1, "--encoder-embed-dim", 64,
-            "--encoder-attention-heads", 2, "--image-size", SIDE, "--patch-size", PATCH,
-            "--optimizer", "fused_adamw", "--lr", 1e-3, "--batch-size", 64, "--max-update", 1,
-            "--cpu", "--num-workers", 0, "--disable-validation", "--no-epoch-checkpoints",
-        )  # fmt: skip
+        options = "--optimizer fused_adamw --lr 1e-3 --batch-size 64 --max-update 1 --cpu"
+        options += " --num-workers 0 --disable-validation --no-epoch-checkpoints"
+        where = ["--user-dir", ROOT / "fairseq_item", "--save-dir", self.work / "model"]
+        measure("fairseq_cli.train", data, *where, *MODEL, *options.split())
 
     def queries(self, embeddings):
         """The first embeddings, as the queries of all sizes."""
@@ -146,6 +128,11 @@ class Growth:
         writer = EmbeddingWriter(self.work / "queries", named, items.dim)
         writer.write(0, *(items.rows(part, 0, QUERIES) for part in EMBEDDINGS))
         writer.finish()
+
+
+def command(name):
+    """The module of a command."""
+    return f"fairseq_item.commands.{name}"
 
 
 def exponent(sizes, values):
@@ -212,11 +199,7 @@ def plot(sizes, measured, path):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--out", required=True, metavar="DIR", help="folder for table, plot and JSON")
-    p.add_argument("--quick", action="store_true", help="1,000 and 3,000 products")
+    p = parser(__doc__)
     p.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     args = p.parse_args()
     sizes = sorted(set([1000, 3000] if args.quick else args.sizes))
@@ -228,21 +211,11 @@ def main():
         growth = Growth(Path(work))
         for count in sizes:
             growth.size(count)
-    text = table(sizes, growth.measured)
-    result = {
-        "stage": "growth",
-        "command": " ".join(["python", *sys.argv]),
-        "machine": machine(),
-        "sizes": sizes,
-        "cpu_seconds": {s: [v[0] for v in values] for s, values in growth.measured.items()},
-        "memory_mib": {s: [v[1] for v in values] for s, values in growth.measured.items()},
-    }
-    with atomic_path(out / "growth.json") as path:
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    with atomic_path(out / "growth.md") as path:
-        path.write_text(text, encoding="utf-8")
+    cpu, memory = ({s: [v[c] for v in values] for s, values in growth.measured.items()}
+                   for c in (0, 1))  # fmt: skip
+    result = {"sizes": sizes, "cpu_seconds": cpu, "memory_mib": memory}
+    write(out, "growth", result, table(sizes, growth.measured))
     plot(sizes, growth.measured, out / "growth.png")
-    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

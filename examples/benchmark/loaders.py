@@ -1,19 +1,20 @@
 """The ways of loading that the loading benchmark compares, over the same drawn images."""
 
+import json
 import os
 import sys
 import tarfile
-from pathlib import Path
+from functools import cache, partial
 
 import numpy as np
 from photos import QUALITY, draw_photo
 
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
 from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
+from fairseq_item.data.mmap_index import write_idx
 from fairseq_item.data.token_store import TokenStore, TokenWriter
 
-STORED, SHOWN, BATCH, WORDS = 256, 224, 128, 5000
-SCALE = Augmentation().crop_scale
+STORED, SHOWN, PATCH, BATCH, WORDS = 256, 224, 16, 128, 5000
 SHARDS = 4
 
 
@@ -39,33 +40,50 @@ def write_data(work, count, seed=1):
                 tar.add(path, path.name)
 
 
-def product_dataset(work, codec, corrupted=True):
-    """Our dataset of the images in ``codec``, as pre-training makes it, or uncorrupted."""
+def write_sparse(folder, count):
+    """Stores of ``count`` products that are holes in their files: they take no room on the disk."""
+    lengths = np.random.default_rng(0).integers(4, 33, count)
+    items = np.full(count, STORED * STORED * 3)
+    for name, sizes, dtype in (("title", lengths, np.uint16), ("patches", items, np.uint8)):
+        write_idx(folder / f"{name}.idx", sizes, dtype)
+        with open(folder / f"{name}.bin", "wb") as file:
+            file.truncate(int(np.sum(sizes)) * np.dtype(dtype).itemsize)
+    meta = {"codec": "patches", "image_size": STORED, "patch_size": PATCH, "channels": 3}
+    meta.update(count=count, checksum="", version=1, fit="pad")
+    (folder / "patches.json").write_text(json.dumps(meta), encoding="utf-8")
+
+
+@cache
+def dictionary():
+    """fairseq's ``Dictionary`` of ``WORDS`` symbols and <mask>."""
     from fairseq.data import Dictionary
 
-    dictionary = Dictionary()
-    for number in range(WORDS - dictionary.nspecial):
-        dictionary.add_symbol(f"w{number}")
-    dictionary.add_symbol("<mask>")
+    symbols = Dictionary()
+    for number in range(WORDS - symbols.nspecial):
+        symbols.add_symbol(f"w{number}")
+    symbols.add_symbol("<mask>")
+    return symbols
+
+
+def products(work, codec="patches", corrupted=True):
+    """Our dataset of the images in ``codec``, as pre-training makes it, or uncorrupted."""
     stores = TokenStore(work / "title"), ImageStore(work / codec)
-    geometry = Geometry(SHOWN, 16, 36)
     corruption = Corruption() if corrupted else None
-    return ItemDataset(*stores, dictionary, geometry, corruption, Augmentation(), shuffle=True)
+    geometry = Geometry(SHOWN, PATCH, 36)
+    return ItemDataset(*stores, dictionary(), geometry, corruption, Augmentation(), shuffle=True)
 
 
 def item_loader(work, codec, passes, workers):
     """A loader of ours: batches of ``BATCH`` products, in the orders of ``passes`` epochs."""
     from torch.utils.data import DataLoader
 
-    dataset = product_dataset(work, codec)
-    batches = []
+    dataset, batches = products(work, codec), []
     for epoch in range(1, passes + 1):
         dataset.set_epoch(epoch)
         order = dataset.ordered_indices()
         batches += [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
-    return DataLoader(
-        dataset, batch_sampler=batches, collate_fn=dataset.collater, num_workers=workers
-    )
+    collate = dataset.collater
+    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
 
 def folder_loader(work, passes, workers):
@@ -83,51 +101,31 @@ def web_loader(work, passes, workers):
     import webdataset
 
     shards = [str(work / f"shard-{shard}.tar") for shard in range(SHARDS)] * passes
-    dataset = (
-        webdataset.WebDataset(shards, shardshuffle=False)
-        .shuffle(500)
-        .decode("pil")
-        .to_tuple("jpg", "__key__")
-        .map_tuple(transform(), len)
-        .batched(BATCH)
-    )
+    dataset = webdataset.WebDataset(shards, shardshuffle=False).shuffle(500).decode("pil")
+    dataset = dataset.to_tuple("jpg", "__key__").map_tuple(transform(), len).batched(BATCH)
     return webdataset.WebLoader(dataset, batch_size=None, num_workers=workers)
 
 
 def transform():
     """The usual augmentation, to uint8 as ours."""
-    from torchvision.transforms import (
-        Compose,
-        PILToTensor,
-        RandomHorizontalFlip,
-        RandomResizedCrop,
-    )
+    from torchvision import transforms as t
 
-    return Compose([RandomResizedCrop(SHOWN, SCALE), RandomHorizontalFlip(), PILToTensor()])
+    crop = t.RandomResizedCrop(SHOWN, Augmentation().crop_scale)
+    return t.Compose([crop, t.RandomHorizontalFlip(), t.PILToTensor()])
 
 
 def loaders(work):
     """name -> (function of passes and workers that makes a loader, the files that it reads)."""
-    found = {
-        "ImageFolder": (
-            lambda passes, workers: folder_loader(work, passes, workers),
-            sorted((work / "folder" / "all").iterdir()),
-        )
-    }
+    images, tars = sorted((work / "folder" / "all").iterdir()), sorted(work.glob("shard-*.tar"))
+    found = {"ImageFolder": (partial(folder_loader, work), images)}
     try:
         import webdataset  # noqa: F401
     except ImportError:
         sys.stderr.write("webdataset is not installed; its rows are left out\n")
     else:
-        found["webdataset"] = (
-            lambda passes, workers: web_loader(work, passes, workers),
-            sorted(work.glob("shard-*.tar")),
-        )
+        found["webdataset"] = (partial(web_loader, work), tars)
     for codec in ("patches", "jpeg"):
-        found[f"ours, {codec}"] = (
-            lambda passes, workers, codec=codec: item_loader(work, codec, passes, workers),
-            [work / f"{codec}.bin"],
-        )
+        found[f"ours, {codec}"] = (partial(item_loader, work, codec), [work / f"{codec}.bin"])
     return found
 
 
@@ -135,7 +133,7 @@ def forget(paths):
     """Tell the system to drop its copies of files; whether it could be told."""
     if not hasattr(os, "posix_fadvise"):
         return False
-    for path in map(Path, paths):
+    for path in paths:
         with open(path, "rb") as file:
             os.fsync(file.fileno())  # what is not on disk yet would stay
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -2,35 +2,31 @@
 
     python examples/benchmark/packing.py --out results
 
-Contestants: `preprocess/pack_images.py` with both codecs and one or two workers, from a folder of
-photos of about 500 x 500 pixels to a store of 256; a plain Pillow loop that writes resized JPEGs,
-alone and over a pool of two. The floor is decoding the photos and nothing else. All run in turn.
-pack_images.py also checks every row, keeps a journal to go on from, and a checksum.
+Contestants: `item-pack` with both codecs and one or two workers, from a folder of photos of about
+500 x 500 pixels to a store of 256; a plain Pillow loop that writes resized JPEGs, alone and over a
+pool of two. The lower bound is decoding the photos and nothing else. All run in turn. item-pack
+also checks every row, keeps a journal to go on from, and a checksum.
 """
 
-import argparse
 import contextlib
 import io
 import multiprocessing
-import shutil
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from bench import Report, alternate
+from bench import Report, alternate, parser
 from photos import write_photos
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "preprocess"))
 from fairseq_item.commands import pack as pack_command
 
 SIZE, QUALITY = 256, 90
-CODECS = ("patches", "jpeg")
+BOUND = "lower bound: decoding alone"
 
 
 def decode(path):
-    """Decode one photo: the floor."""
+    """Decode one photo."""
     with Image.open(path) as image:
         image.convert("RGB")
 
@@ -44,8 +40,7 @@ def resize(path, folder):
 
 def in_pool(function, inputs):
     with multiprocessing.Pool(2) as pool:
-        for _ in pool.imap(function, inputs, chunksize=16):
-            pass
+        pool.map(function, inputs, chunksize=16)
 
 
 def in_turn(function, inputs):
@@ -54,72 +49,45 @@ def in_turn(function, inputs):
 
 
 def pack(work, codec, workers):
-    """Run pack_images.py on the photos, anew; its lines are not part of the table."""
+    """item-pack, anew; its lines are not part of the table."""
+    command = f"{work}/catalog.tsv --image-root {work}/photos --out {work}/{codec}-{workers}"
+    command += f" --split train --image-size {SIZE} --codec {codec} --workers {workers}"
     with contextlib.redirect_stdout(io.StringIO()):
-        pack_command.main(
-            [
-                str(work / "catalog.tsv"), "--image-root", str(work / "photos"),
-                "--out", str(work / f"{codec}-{workers}"), "--split", "train",
-                "--image-size", str(SIZE), "--codec", codec, "--workers", str(workers),
-                "--jpeg-quality", str(QUALITY), "--overwrite",
-            ]
-        )  # fmt: skip
+        pack_command.main([*command.split(), "--jpeg-quality", str(QUALITY), "--overwrite"])
 
 
-def write_catalog(work, photos):
+def report(work, count, repeats):
+    """Time all contestants: a :class:`Report`."""
+    photos, loose = write_photos(work / "photos", count, 440, 560), work / "loose"
     lines = [f"p{i}\tproduct {i}\t{path.name}\n" for i, path in enumerate(photos)]
     (work / "catalog.tsv").write_text("id\ttitle\timage\n" + "".join(lines), encoding="utf-8")
-
-
-def measure(work, count, repeats):
-    """Time all contestants and return the :class:`Report`."""
-    photos = write_photos(work / "photos", count, 440, 560)
-    write_catalog(work, photos)
-    loose = work / "loose"
     loose.mkdir()
     resized = partial(resize, folder=loose)
+    # name -> (function, folder of what it leaves)
     contestants = {
-        "Pillow loop": partial(in_turn, resized, photos),
-        "Pillow in a pool of 2": partial(in_pool, resized, photos),
+        "Pillow loop": (partial(in_turn, resized, photos), loose),
+        "Pillow in a pool of 2": (partial(in_pool, resized, photos), loose),
     }
-    for codec in CODECS:
-        for workers in (1, 2):
-            contestants[f"{codec}, {workers} worker{'s'[: workers - 1]}"] = partial(
-                pack, work, codec, workers
-            )
-    contestants["floor: decoding alone"] = partial(in_turn, decode, photos)
-    seconds = alternate(contestants, repeats, warmup=0 if repeats == 1 else 1)
-    report = Report("packing", "images")
-    for name, taken in seconds.items():
-        report.add(name, count, taken, **{"bytes an image": stored_bytes(work, name) // count})
-    return report
-
-
-def stored_bytes(work, name):
-    """Bytes that a contestant left on disk, the index included; the floor leaves the photos."""
-    if name.startswith(CODECS):
-        codec, _, workers = name.partition(", ")
-        folder = work / f"{codec}-{workers[0]}" / "image"
-    else:
-        folder = work / ("photos" if name.startswith("floor") else "loose")
-    return sum(path.stat().st_size for path in folder.iterdir())
+    for codec in ("patches", "jpeg"):
+        for workers, name in ((1, f"{codec}, 1 worker"), (2, f"{codec}, 2 workers")):
+            stored = work / f"{codec}-{workers}" / "image"
+            contestants[name] = (partial(pack, work, codec, workers), stored)
+    contestants[BOUND] = (partial(in_turn, decode, photos), work / "photos")
+    calls = {name: function for name, (function, _) in contestants.items()}
+    found = Report("packing", "images")
+    for name, taken in alternate(calls, repeats, warmup=repeats > 1).items():
+        stored = sum(path.stat().st_size for path in contestants[name][1].iterdir())
+        found.add(name, count, taken, **{"bytes an image": stored // count})
+    return found
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", required=True, help="folder for packing.json and packing.md")
-    parser.add_argument("--photos", type=int, default=1000, help="drawn photos (default: 1000)")
-    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="a few seconds, for the tests")
-    args = parser.parse_args(argv)
+    p = parser(__doc__)
+    p.add_argument("--photos", type=int, default=1000, help="drawn photos (default: 1000)")
+    args = p.parse_args(argv)
     count, repeats = (24, 1) if args.quick else (args.photos, args.repeats)
-    work = Path(tempfile.mkdtemp(prefix="packing-"))
-    try:
-        measure(work, count, repeats).write(args.out)
-    finally:
-        shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(prefix="packing-") as work:
+        report(Path(work), count, repeats).write(args.out)
 
 
 if __name__ == "__main__":

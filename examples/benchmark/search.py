@@ -16,8 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bench import Report, alternate
-from children import measure
+from bench import Report, alternate, measure
 from vectors import folder_size, write_embeddings
 
 from fairseq_item.search import products

@@ -24,8 +24,7 @@ import time
 from pathlib import Path
 
 import torch
-from bench import Report, alternate
-from children import ROOT, measure
+from bench import ROOT, Report, alternate, measure
 from rivals import (
     VOCABULARY,
     config,

@@ -13,10 +13,10 @@ from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
 from fairseq_item.search.hits import read_hits, read_truth
 
-EMBEDDINGS = ("fused", "global", "title", "image")
+SIMILARITIES = ("fused", "global", "title", "image")
 ROWS = [
-    *((f"ITEm, {part}", f"trained-{part}") for part in EMBEDDINGS),
-    *((f"untrained, {part}", f"untrained-{part}") for part in EMBEDDINGS),
+    *((f"ITEm, {by}", f"trained-{by}") for by in SIMILARITIES),
+    *((f"untrained, {by}", f"untrained-{by}") for by in SIMILARITIES),
     ("TF-IDF on titles", "tfidf"),
 ]
 

@@ -19,7 +19,7 @@ from fairseq_item.files import atomic_path
 from fairseq_item.search.hits import read_hits, read_truth
 
 LOSSES = ("itm", "mlm", "gmlm", "mim", "gmim", "view")
-EMBEDDINGS = ("fused", "global", "title", "image")
+SIMILARITIES = ("fused", "global", "title", "image")
 
 
 def main(argv=None):
@@ -50,18 +50,18 @@ def main(argv=None):
 
 
 def score(folder, name, updates, checkpoint, index_args, embed_args):
-    """MAP@10 of the fused search and of each part with one checkpoint."""
+    """MAP@10 of the fused search and of each similarity with one checkpoint."""
     work = folder / "curves" / name
     for split, out in (("train,valid,test", "index"), ("query", "query")):
         command = ["--checkpoint", checkpoint, "--data", folder / "data-bin", "--split", split]
         embed_command.main([*map(str, command), "--out", str(work / out), *embed_args])
     index_command.main([str(work / "index"), "--out", str(work / "faiss"), *index_args.split()])
     truth, row = read_truth(folder / "queries" / "truth.tsv"), {"updates": updates}
-    for part in EMBEDDINGS:
-        hits = work / f"{part}.tsv"
-        queries = ["--queries", str(work / "query"), "--part", part, "-k", "10"]
+    for by in SIMILARITIES:
+        hits = work / f"{by}.tsv"
+        queries = ["--queries", str(work / "query"), "--part", by]
         search_command.main([str(work / "faiss"), *queries, "--out", str(hits)])
-        row[part] = summarise(score_queries(read_hits(hits), truth, 10), 10, 0)["MAP@10"]
+        row[by] = summarise(score_queries(read_hits(hits), truth, 10), 10, 0)["MAP@10"]
     return row
 
 
@@ -92,9 +92,9 @@ def plot(rows, training, path):
             left.plot(x, [value / y[0] for value in y], label=name)
     left.set(xlabel="updates", ylabel="loss / its first logged value", ylim=(0, 1.1))
     left.legend()
-    for part in EMBEDDINGS:
-        x, y = [row["updates"] for row in rows], [row[part] for row in rows]
-        right.plot(x, y, label=part, linewidth=2.5 if part == "fused" else 1.2, marker="o")
+    for by in SIMILARITIES:
+        x, y = [row["updates"] for row in rows], [row[by] for row in rows]
+        right.plot(x, y, label=by, linewidth=2.5 if by == "fused" else 1.2, marker="o")
     right.set(xlabel="updates (0: untrained)", ylabel="MAP@10, percent", ylim=(0, None))
     right.legend()
     figure.tight_layout()

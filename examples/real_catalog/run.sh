@@ -7,10 +7,10 @@ if [ $# -ne 3 ]; then
     sed -n 2,4p "$0" >&2
     exit 2
 fi
-cd "$(dirname "$0")/../.."
+here=$(cd "$(dirname "$0")" && pwd) venv=${VENV:-.venv}
+if [ -d "$venv/bin" ]; then export PATH="$(cd "$venv" && pwd)/bin:$PATH"; fi
 export CATALOG=$1 IMAGES=$2 OUT=$3 UPDATES=${UPDATES:-3000}
-TRAIN_ARGS="${TRAIN_ARGS:-} --save-interval-updates 250" examples/quickstart/run.sh
-python=${VENV:-.venv}/bin/python
-"$python" examples/real_catalog/curves.py "$OUT" > "$OUT/curves.log"
-"$python" examples/real_catalog/compare_index.py "$OUT" 2> /dev/null | grep '^|' \
+TRAIN_ARGS="--save-interval-updates 250 ${TRAIN_ARGS:-}" "$here/../quickstart/run.sh"
+python "$here/curves.py" "$OUT" > "$OUT/curves.log"
+python "$here/compare_index.py" "$OUT" 2> /dev/null | grep '^|' \
     | tee "$OUT/index_options.md"

@@ -1,76 +1,277 @@
-"""One run of a table: train, search, predict leaf categories, judge the modalities."""
+"""One run of a table: train, embed, search, predict leaf categories, judge the modalities."""
 
-import shlex
+import csv
+import io
+import json
+import logging
+import re
+import shutil
+import time
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
-from plan import HERE, filled
+from fairseq_item import ItemModel, recipes
+from fairseq_item.commands import balance, baseline, embed, index, predict, search
+from fairseq_item.data.draw import draw
+from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.summary import summarise
+from fairseq_item.files import atomic_path
+from fairseq_item.search.hits import read_hits, read_truth
 
-TRAIN, BALANCE = "fairseq_cli.train", "fairseq_item.commands.balance"
-PLUGIN = HERE.parents[1] / "fairseq_item"
+K = 10
+INDEXED = "train,valid,test"
+QUERY_SETS = ("query", "unlike")
+TRUTHS = {"query": "queries/truth.tsv", "unlike": "unlike/truth.tsv"}
+EMBEDDINGS = ("global", "title", "image")
+DEVELOPMENT = 2 / 5  # the paper splits its queries at random by 2/3 into development and test
 CURVE_POINTS = 5
+WARMUP = 0.06  # of the fine-tuning's updates (the paper's appendix B)
 
 
-def train_and_measure(steps, run, out, settings, settings_path, data):
-    """Do all steps of a run.
+@dataclass(frozen=True)
+class Run:
+    """One model trained with one seed.
+
+    Attributes:
+        name: as the settings call it; ``base`` is the model that an ablation is of, else the same.
+        entry: the settings' entry of the model, with the ablation's over it.
+        seed: of fairseq-train.
+        first: whether the seed is the first of the size: its curves are drawn.
+        common, size: the settings' options of all, and the size's entry.
+    """
+
+    name: str
+    base: str
+    entry: dict
+    seed: int
+    first: bool
+    common: dict
+    size: dict
+
+    @property
+    def folder(self):
+        return Path(self.name) / f"seed{self.seed}"
+
+    @property
+    def sizes(self):
+        """Options that say how large the model is, which fine-tuning repeats."""
+        shape = self.size["transformer"] if self.entry.get("transformer") else {}
+        return {**self.size["options"], **shape}
+
+    @property
+    def options(self):
+        """All options of the training but for the data-bin, the seed and --save-dir: a dict."""
+        size = self.size["models"].get(self.base, {})
+        recipe = recipes.read(self.entry["recipe"])
+        return {**recipe, **self.common, **self.sizes, **size, **self.entry.get("options", {})}
+
+    def finetuning(self, products):
+        """Options of the fine-tuning for leaf categories on so many products."""
+        trained = self.options
+        kept = {name: trained[name] for name in ("arch", "embed-layers") if name in trained}
+        options = {**recipes.read("finetune"), **self.common, **self.sizes, **kept}
+        options.update(self.size["finetune"])
+        options.pop("max-update", None)
+        updates = options["max-epoch"] * -(-products // options["batch-size"])
+        schedule = {"total-num-update": updates, "warmup-updates": int(WARMUP * updates)}
+        return {**options, **schedule}
+
+
+def train_and_measure(run, out, indexes):
+    """Do what is not done yet of a run.
 
     Args:
-        steps: ``Steps`` of the run's folder.
-        run: ``plan.Run``.
+        run: :class:`Run`.
         out: folder of ``reproduce.py``.
-        settings, settings_path: what ``plan.read_settings`` read, and from where.
-        data: digest of the prepared data.
+        indexes: of the settings.
 
     Raises:
-        InputError: a step failed.
+        InputError: a step was refused.
     """
-    entry, updates = run.settings, run.fill["updates"]
-    model = steps.folder / "model"
-    curve = run.first and not run.ablation
-    command = [TRAIN, out / "data-bin", "--user-dir", PLUGIN, *run.options]
-    command += ["--seed", run.seed, "--save-dir", model]
-    if curve and updates:
-        command += ["--save-interval-updates", max(1, updates // CURVE_POINTS)]
-    trained = steps.run("train", command, ["model"], data)
-
-    checkpoint = model / f"checkpoint_{entry.get('checkpoint', 'last')}.pt"
-    command = [HERE / "measure.py", out, steps.folder, "--settings", settings_path]
-    command += ["--checkpoint", checkpoint, "--part", entry.get("part", "fused")]
-    command += ["--untrained", run.seed] if entry.get("untrained") else []
-    command += ["--curve"] if curve else []
-    measured = steps.run("measure", command, ["scores.json"], trained)
-    if entry["classifier"] != "none":
-        categories(steps, run, out, settings, checkpoint, trained)
-    if entry.get("balance"):
-        balance(steps, out, settings, checkpoint, measured)
-
-
-def categories(steps, run, out, settings, checkpoint, digest):
-    """Leaf-category prediction, after fine-tuning where the model was trained on something else."""
-    if run.settings["classifier"] == "finetuned":
-        fill = {**run.fill, **finetune_schedule(run.fill, out / "data-bin")}
-        fill["arch"] = run.options[run.options.index("--arch") + 1]
-        options = shlex.split(filled(settings["finetune"], fill, "finetune"))
-        model = steps.folder / "finetune"
-        command = [TRAIN, out / "data-bin", "--user-dir", PLUGIN, *options, *run.sizes]
-        command += ["--finetune-from-model", checkpoint, "--seed", run.seed, "--save-dir", model]
-        digest = steps.run("finetune", command, ["finetune"], digest)
-        checkpoint = model / "checkpoint_best.pt"
-    command = [HERE / "categories.py", out, steps.folder, "--checkpoint", checkpoint]
-    steps.run("predict", command, ["categories.json"], digest)
+    folder = out / "runs" / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with logged_to(folder / "run.log"):
+        options, curve = run.options, run.first and not run.entry.get("ablation")
+        if curve and options.get("max-update"):
+            every = max(1, options["max-update"] // CURVE_POINTS)
+            options.update({"save-interval-updates": every, "keep-interval-updates": -1})
+        train(run, out, folder / "model", options)
+        checkpoint = folder / "model" / f"checkpoint_{run.entry.get('checkpoint', 'last')}.pt"
+        if not (folder / "scores.csv").exists():
+            measure(run, out, folder, checkpoint, indexes)
+        if curve and not (folder / "curve.csv").exists():
+            measure_curve(run, out, folder, indexes)
+        if run.entry["classifier"] and not (folder / "categories.json").exists():
+            categories(run, out, folder, checkpoint)
+        if run.entry.get("detail") and not (folder / "balance" / "balance.json").exists():
+            truth = ["--truth", out / TRUTHS["query"]]
+            model = ["--checkpoint", checkpoint, "--data", out / "data-bin"]
+            queries = ["--queries", folder / "embeddings" / "query", "--split", "query"]
+            where = [folder / "index", "--out", folder / "balance"]
+            call(balance, *where, *queries, *truth, *model)
 
 
-def finetune_schedule(fill, data_bin):
-    """Updates of the fine-tuning, and of its warm-up: 6% of them (the paper's appendix B)."""
-    items = Path(data_bin, "items").glob("train*.tsv")
-    rows = sum(path.read_text(encoding="utf-8").count("\n") - 1 for path in items)
-    updates = fill["finetune_epochs"] * -(-rows // fill["finetune_batch"])
-    return {"finetune_updates": updates, "finetune_warmup": updates * 6 // 100}
+@contextmanager
+def logged_to(path):
+    """What is logged or printed meanwhile goes to a file alone, a line saying which to stderr."""
+    root = logging.getLogger()
+    root.info("%s", path)
+    before, level = root.handlers, root.level
+    with open(path, "a", encoding="utf-8") as log, redirect_stdout(log):
+        handler = logging.StreamHandler(log)
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s")
+        )
+        root.handlers = [handler]
+        root.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.handlers = before
+            root.setLevel(level)
 
 
-def balance(steps, out, settings, checkpoint, digest):
-    """What each modality is worth to the model: ``item-balance`` under the last index."""
-    index = steps.folder / "index" / list(settings["indexes"])[-1]
-    command = [BALANCE, index, "--queries", steps.folder / "embeddings" / "query", "-k", 10]
-    command += ["--truth", out / "queries" / "truth.tsv", "--checkpoint", checkpoint]
-    command += ["--data", out / "data-bin", "--split", "query", "--out", steps.folder / "balance"]
-    steps.run("balance", command, ["balance"], digest)
+def train(run, out, model, options, more=()):
+    """Train unless ``model/done.json`` is there, which has the seconds and the options."""
+    done = model / "done.json"
+    if done.exists():
+        return
+    argv = ["--seed", run.seed, "--save-dir", model, *more]
+    argv = recipes.arguments(options, out / "data-bin", argv)
+    start = time.monotonic()
+    recipes.train(recipes.parse(argv, run.name))
+    write_json(done, {"seconds": time.monotonic() - start, "options": options})
+
+
+def call(command, *arguments):
+    command.main([str(argument) for argument in arguments])
+
+
+def write_json(path, value):
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_csv(path, rows):
+    """Write a list of dicts with the same keys."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def measure(run, out, folder, checkpoint, indexes):
+    """Write ``scores.csv``: what the tables show of a checkpoint, and of random weights."""
+    rows = score(run, out, folder, checkpoint, indexes)
+    if run.entry.get("untrained"):
+        flags = ["--untrained", "--seed", run.seed]
+        rows += score(run, out, folder / "untrained", checkpoint, indexes, flags, "untrained")
+        shutil.rmtree(folder / "untrained")
+    model = ItemModel.from_pretrained(str(checkpoint)).model
+    count = sum(parameter.numel() for parameter in model.parameters())  # tied ones once
+    write_json(folder / "parameters.json", count)
+    write_csv(folder / "scores.csv", rows)
+
+
+def readouts(entry, indexes):
+    """What the tables show of a model: index -> query set -> what ranks the answers."""
+    names = list(indexes)
+    first, last = names[0], names[-1]
+    found = {
+        name: {"query": ["fused"]} for name in (names if entry.get("detail") else (first, last))
+    }
+    if entry.get("detail"):
+        found[first]["query"] += EMBEDDINGS
+    if entry.get("detail") or entry.get("ablation"):
+        found[last]["query"] += EMBEDDINGS
+    if not entry.get("ablation"):
+        found[last]["unlike"] = ["fused"]
+    return found
+
+
+def score(run, out, folder, checkpoint, indexes, flags=(), name=None, wanted=None):
+    """Embed and search; one dict for each of :func:`readouts`. The last index stays."""
+    embeddings = folder / "embeddings"
+    model = ["--checkpoint", checkpoint, "--data", out / "data-bin", *flags]
+    wanted = wanted or readouts(run.entry, indexes)
+    call(embed, *model, "--split", INDEXED, "--out", embeddings / "index")
+    for queries in {queries for query_sets in wanted.values() for queries in query_sets}:
+        call(embed, *model, "--split", queries, "--out", embeddings / queries)
+    rows = []
+    for kind, query_sets in wanted.items():
+        options = indexes[kind]
+        how = [f"--{key}={options[key]}" for key in ("transform", "calibration", "fusion")]
+        how += ["--weights", *options["weights"].split()]
+        call(index, embeddings / "index", "--out", folder / "index", *how)
+        for queries, by in ((q, by) for q, all_by in query_sets.items() for by in all_by):
+            hits = folder / "hits" / f"{queries}-{kind}-{by}.tsv"
+            part = run.entry.get("by", by) if by == "fused" else by
+            asked = ["--queries", embeddings / queries, "--part", part, "-k", K, "--out", hits]
+            call(search, folder / "index", *asked)
+            scores = of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))
+            place = {"queries": queries, "index": kind, "by": by}
+            rows.append({"model": name or run.name, "seed": run.seed, **place, **scores})
+    return rows
+
+
+def of_queries(hits, truth):
+    """Scores of the development and of the test queries, in percent: a flat dict."""
+    drawn = sorted(truth, key=lambda query: draw(1, query))
+    middle = round(DEVELOPMENT * len(drawn))
+    found = {}
+    for name, ids in (("dev", drawn[:middle]), ("test", drawn[middle:])):
+        some = {query: hits[query] for query in ids if query in hits}
+        scores = summarise(score_queries(some, {q: truth[q] for q in ids}, K), K, 0)
+        found.update({f"{name} {key}": scores[key] for key in ("queries", "MAR@10", "MAP@10")})
+    return found
+
+
+def measure_curve(run, out, folder, indexes):
+    """Write ``curve.csv``: test MAP@10 of the checkpoints on the way, default index."""
+    points, last = [], list(indexes)[-1]
+    for path in (folder / "model").glob("checkpoint_*_*.pt"):
+        if match := re.fullmatch(r"checkpoint_\d+_(\d+)\.pt", path.name):
+            wanted = {last: {"query": ["fused"]}}
+            (row,) = score(run, out, folder / "curve", path, indexes, wanted=wanted)
+            points.append({"updates": int(match[1]), "MAP@10": row["test MAP@10"]})
+            shutil.rmtree(folder / "curve")
+    if points:
+        write_csv(folder / "curve.csv", sorted(points, key=lambda point: point["updates"]))
+
+
+def categories(run, out, folder, checkpoint):
+    """Write ``categories.json``: leaf-category accuracies, fine-tuned for them where need be."""
+    if run.entry["classifier"] == "finetuned":
+        items = (out / "data-bin" / "items").glob("train*.tsv")
+        products = sum(path.read_text(encoding="utf-8").count("\n") - 1 for path in items)
+        more = ["--finetune-from-model", checkpoint]
+        logging.info("fine-tuning")  # plots.losses reads the log up to here
+        train(run, out, folder / "finetune", run.finetuning(products), more)
+        checkpoint = folder / "finetune" / "checkpoint_best.pt"
+    found = {}
+    for split in ("valid", "test"):
+        printed, where = io.StringIO(), folder / f"categories-{split}.tsv"
+        with redirect_stdout(printed):
+            data = ["--data", out / "data-bin", "--split", split]
+            call(predict, "--checkpoint", checkpoint, *data, "--out", where)
+        found[split] = json.loads(printed.getvalue().splitlines()[-1])
+        del found[split]["predictions"]  # the path, which OUT may be moved away from
+    write_json(folder / "categories.json", found)
+
+
+def baselines(out):
+    """Write ``baselines.csv``: scores of TF-IDF on titles and of mean pixels."""
+    if (out / "baselines.csv").exists():
+        return
+    rows, items = [], out / "data-bin" / "items"
+    indexed = [items / f"{split}.tsv" for split in INDEXED.split(",")]
+    for kind in ("tfidf", "pixels"):
+        for queries in QUERY_SETS:
+            hits = out / "baselines" / f"{kind}-{queries}.tsv"
+            asked = ["--queries", items / f"{queries}.tsv", "--index", *indexed]
+            call(baseline, kind, *asked, "-k", K, "--out", hits)
+            scores = of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))
+            place = {"queries": queries, "index": "", "by": "fused"}
+            rows.append({"model": kind, "seed": 0, **place, **scores})
+    write_csv(out / "baselines.csv", rows)

@@ -4,39 +4,44 @@
     python examples/reproduce/reproduce.py --size smoke --out reproduce
     python examples/reproduce/reproduce.py --catalog products.tsv --images images/ --out mine
 
-Without a catalogue the demo catalogue is drawn. Called again, it goes on where it was cut off, and
-does nothing twice. OUT/results.md holds the tables and OUT/*.csv their numbers; they are written
-anew whenever a model is done.
+Without a catalogue the synthetic one is drawn. What is done is not done again: a step is skipped
+where the file that it writes is there, and a training goes on from its last checkpoint. To redo a
+step, remove its file (or the folder); after a change of options take another OUT.
 """
 
 import os
-import threading
+import shlex
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import tables
-from one_run import train_and_measure
-from plan import HERE, plan, read_settings, size_of
-from prepare import prepare
-from steps import Steps, in_parallel
+import yaml
+from one_run import Run, baselines, train_and_measure
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands import binarize, bpe, demo, pack, queries, relist, split
+from fairseq_item.commands.common import Parser, not_negative, positive, run
+from fairseq_item.data.catalog import Columns, read_catalog
 from fairseq_item.errors import InputError
+
+HERE = Path(__file__).parent
 
 
 def build_parser():
     p = Parser(__doc__)
-    p.add_argument("--size", default="small", help="size of the settings: smoke, small or paper")
-    p.add_argument("--settings", default=str(HERE / "settings.yaml"), help="YAML file")
-    p.add_argument("--catalog", help="catalogue file; without it the demo catalogue is drawn")
+    p.add_argument("--size", default="small", help="smoke, small or paper")
+    p.add_argument("--settings", default=str(HERE / "runs.yaml"), help="YAML file")
+    p.add_argument("--catalog", help="catalogue file; without it the synthetic one is drawn")
     p.add_argument("--images", help="its image root: a folder or an uncompressed tar")
     p.add_argument("--out", default="reproduce", help="folder for everything")
     p.add_argument("--only", nargs="+", metavar="NAME", help="models and ablations to run")
-    p.add_argument("--seeds", type=int, nargs="+", help="default: those of the size")
+    p.add_argument("--seeds", type=not_negative, nargs="+", help="default: those of the size")
     p.add_argument("--ablations", action="store_true", help="run the ablations, too")
-    p.add_argument("--ablation-seeds", type=int, nargs="+", help="default: the seeds")
-    p.add_argument("--jobs", type=int, default=1, help="trainings at a time")
-    p.add_argument("--threads", type=int, help="of each; default: the cores over the jobs")
+    p.add_argument("--jobs", type=positive, default=1, help="trainings at a time")
     p.add_argument("--tables-only", action="store_true", help="write the tables of what is done")
     return p
 
@@ -45,37 +50,157 @@ def main(argv=None):
     args = build_parser().parse_args(argv)
     if (args.catalog is None) != (args.images is None):
         raise InputError("--catalog and --images go together: a table and its images")
-    settings = read_settings(args.settings)
-    size = size_of(settings, args.size)
-    out = Path(args.out)
+    settings, out = read_settings(args.settings), Path(args.out)
+    if args.size not in settings["sizes"]:
+        raise InputError(f"there is no size {args.size!r}; choose {', '.join(settings['sizes'])}")
+    size = settings["sizes"][args.size]
+    seeds = args.seeds or size["seeds"]
+    runs = plan(settings, size, seeds, args.only, args.ablations)
+    everything = plan(settings, size, sorted({*size["seeds"], *seeds}), None, True)
     out.mkdir(parents=True, exist_ok=True)
-    runs = plan(settings, args.size, args.only, args.seeds, args.ablations, args.ablation_seeds)
-    # Whatever is done already has its place in the tables, also what is not asked for now.
-    seeds = sorted({*size["seeds"], *(r.seed for r in runs)})
-    everything = plan(settings, args.size, seeds=seeds, ablations=True)
     if not args.tables_only:
-        train_all(args, settings, size, out, runs, everything)
+        prepare(out, settings["queries"], size, args.catalog, args.images)
+        baselines(out)
+        for _ in in_turn(runs, out, settings["indexes"], args.jobs):
+            tables.write(out, settings, everything)
     tables.write(out, settings, everything)
+    plot(out, settings, everything)
     print(f"{out}/results.md and the plots and CSV files beside it")
 
 
-def train_all(args, settings, size, out, runs, everything):
-    """Prepare the data, then train and measure every run."""
-    cores = os.cpu_count() or 1
-    # Read by torch and numpy when they are imported, which the steps have still before them.
-    os.environ["OMP_NUM_THREADS"] = str(args.threads or max(1, cores // args.jobs))
-    data = prepare(Steps(out), settings, size, args.catalog, args.images, workers=cores)
-    floors = [HERE / "measure.py", out, out / "floors", "--settings", args.settings]
-    Steps(out).run("floors", floors, ["floors"], data)
-    lock = threading.Lock()
+def plot(out, settings, runs):
+    """The plots; none where matplotlib, which is an extra, is missing."""
+    try:
+        import plots
+    except ImportError:
+        return
+    if rows := tables.read_csv(out / "search.csv"):
+        plots.write(out, settings, runs, rows)
 
-    def one(run_):
-        steps = Steps(out / "runs" / run_.folder)
-        train_and_measure(steps, run_, out, settings, args.settings, data)
-        with lock:
-            tables.write(out, settings, everything)
 
-    in_parallel({str(r.folder): partial(one, r) for r in runs}, args.jobs)
+def read_settings(path):
+    """The settings as a dict.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or lacks a part.
+    """
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there; name a file such as runs.yaml") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    missing = {"common", "sizes", "queries", "models", "ablations", "indexes"} - settings.keys()
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}; see {HERE / 'runs.yaml'}")
+    return settings
+
+
+def plan(settings, size, seeds, only=None, ablations=False):
+    """The runs, seed by seed, so that a table of one seed is there early: list of ``Run``.
+
+    Raises:
+        InputError: a name in ``only`` is not known.
+    """
+    models, changes = settings["models"], settings["ablations"]
+    unknown = set(only or ()) - {*models, *changes}
+    if unknown:
+        raise InputError(
+            f"there is no model {', '.join(sorted(unknown))}; choose of "
+            f"{', '.join([*models, *changes])}"
+        )
+    entries = {name: (name, entry) for name, entry in models.items()}
+    for name, change in changes.items() if ablations else ():
+        plain = {**models[change["of"]], "classifier": None, "detail": False, "untrained": False}
+        entries[name] = (change["of"], {**plain, **change, "ablation": True})
+    return [
+        Run(name, base, entry, seed, seed == size["seeds"][0], settings["common"], size)
+        for part in (False, True)
+        for seed in seeds
+        for name, (base, entry) in entries.items()
+        if (name in changes) == part and (only is None or name in only)
+    ]
+
+
+def in_turn(runs, out, indexes, jobs):
+    """Do the runs, ``jobs`` at a time; yields whenever one is done. All are tried.
+
+    Raises:
+        InputError: some failed, with what each said.
+    """
+    failed = []
+    with starter(jobs) as start:
+        calls = [(run_, start(train_and_measure, run_, out, indexes)) for run_ in runs]
+        for run_, call in calls:
+            try:
+                call()
+            except InputError as error:
+                failed.append(f"{run_.folder}: {error}")
+            yield
+    if failed:
+        raise InputError("; ".join(failed))
+
+
+@contextmanager
+def starter(jobs):
+    """A function that takes a function and its arguments, and returns what gives its result.
+
+    With several ``jobs`` it starts it in one of so many processes, which end when this one does.
+    """
+    if jobs == 1:
+        yield partial
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        try:
+            yield lambda *call: pool.submit(*call).result
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def prepare(out, amounts, size, catalog=None, images=None):
+    """Make ``data-bin``, ``queries`` and ``unlike``: one catalogue for all runs.
+
+    As in the paper, queries are listings that the index does not hold; their products' other
+    listings are indexed, and trained on like the rest of the index, which is split 90/5/5.
+    ``unlike`` are queries changed only in ways that no second view is.
+    """
+
+    def step(command, made, *arguments):
+        if not (out / made).exists():
+            command.main([str(argument) for argument in arguments])
+
+    if catalog is None:
+        catalog, images = out / "catalog" / "products.tsv", out / "catalog" / "images"
+        products = ["--products", size["products"]]
+        step(demo, "catalog/products.tsv", "--out", out / "catalog", *products)
+    if "product" in read_catalog(catalog, Columns()).fieldnames:
+        amount = ["--fraction", amounts["groups"]]
+        step(queries, "queries/meta.json", catalog, "--out", out / "queries", *amount)
+        index, query_images = out / "queries" / "index.tsv", images
+    else:
+        amount = ["--image-root", images, "--fraction", amounts["relisted"]]
+        step(relist, "queries/meta.json", catalog, "--out", out / "queries", *amount)
+        index, query_images = catalog, out / "queries" / "images"
+    unlike = ["--image-root", images, "--fraction", amounts["relisted"]]
+    unlike += shlex.split(amounts["unlike"])
+    step(relist, "unlike/meta.json", index, "--out", out / "unlike", *unlike)
+    step(split, "splits/test.tsv", index, "--out", out / "splits")
+    data = out / "data-bin"
+    tokens = ["--vocab-size", size["vocabulary"]]
+    step(bpe, "data-bin/title/dict.txt", out / "splits/train.tsv", "--out", data / "title", *tokens)
+    sources = {name: (out / f"splits/{name}.tsv", images) for name in ("train", "valid", "test")}
+    sources["query"] = (out / "queries" / "query.tsv", query_images)
+    sources["unlike"] = (out / "unlike" / "query.tsv", out / "unlike" / "images")
+    for name, (rows, root) in sources.items():
+        options = ["--image-root", root, "--out", data, "--split", name]
+        pixels = ["--image-size", size["image-size"]]
+        step(pack, f"data-bin/image/{name}.json", rows, *options, *pixels)
+    step(binarize, "prepared", data)
+    (out / "prepared").touch()  # titles and labels, several files
 
 
 if __name__ == "__main__":

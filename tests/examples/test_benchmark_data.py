@@ -53,7 +53,7 @@ def test_loading(tmp_path, loaders, capsys):
     assert all(name in printed for name in warm)
     for name in ("ours, patches", "ours, jpeg", "ImageFolder"):
         assert {f"{name}, 1 worker", f"{name}, 2 workers"} <= warm.keys()
-    assert "floor: copying the stored bytes" in warm
+    assert "lower bound: copying the stored bytes" in warm
     if sys.platform == "linux":
         cold = rows(tmp_path / "loading-cold.json")
         assert {"ours, patches, warm", "ours, patches, cold"} <= cold.keys()

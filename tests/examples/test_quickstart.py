@@ -29,7 +29,9 @@ def quickstart(out, **settings):
 
 
 def test_demo_catalogue(tmp_path):
-    printed = quickstart(tmp_path, PRODUCTS="60")
+    printed = quickstart(tmp_path, PRODUCTS="60", TRAIN_ARGS="--log-interval 1")
+    lines = [line for line in printed.splitlines() if "num_updates=" in line]
+    assert len(lines) == len(set(lines)) == 4  # each update that was logged, once
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert set(scores) == ROWS
     assert all(0 <= row["MAP@10"] <= row["MAR@10"] <= 100 for row in scores.values())

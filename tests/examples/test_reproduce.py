@@ -1,18 +1,20 @@
-"""The table of all models: its plan, its resumable steps, its numbers, and a whole small one."""
+"""The table of all models: its plan, its numbers, and a whole small one that is taken up again."""
 
 import json
-import signal
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from fairseq_item import recipes
+from fairseq_item.commands import evaluate, search
 from fairseq_item.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "examples" / "reproduce"
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "reproduce"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,39 +24,44 @@ def _importable():
     sys.path.remove(str(FOLDER))
 
 
-def command(*options):
-    return [sys.executable, str(FOLDER / "reproduce.py"), *map(str, options)]
+@pytest.fixture(scope="module")
+def settings():
+    return yaml.safe_load((FOLDER / "runs.yaml").read_text(encoding="utf-8"))
 
 
-def reproduce(*options):
-    return subprocess.run(command(*options), capture_output=True, text=True, check=False)
+def planned(settings, size="small", **options):
+    from reproduce import plan
+
+    options = {"seeds": [7], "ablations": True, **options}
+    return {run.name: run for run in plan(settings, settings["sizes"][size], **options)}
 
 
-def test_an_ablation_is_its_model_with_more_options():
-    from plan import plan, read_settings
-
-    settings = read_settings()
-    runs = {run.name: run for run in plan(settings, "small", seeds=[7], ablations=True)}
-    model, ablation = runs["item-views"].options, runs["views-both"].options
-    assert ablation == (*model, "--view-single", "0")
-    assert runs["item"].fill["updates"] == runs["clip"].fill["updates"] == 500
+def test_an_ablation_is_its_model_with_more_options(settings):
+    runs = planned(settings)
+    assert runs["views-both"].options == {**runs["item-views"].options, "view-single": 0}
+    assert runs["item"].options["max-update"] == runs["clip"].options["max-update"] == 500
     assert {run.seed for run in runs.values()} == {7}
-    assert [run.ablation for run in runs.values()] == sorted(run.ablation for run in runs.values())
-    assert not any("{" in option for run in runs.values() for option in run.options)
+    kinds = [bool(run.entry.get("ablation")) for run in runs.values()]
+    assert kinds == sorted(kinds)  # the models first
+    assert "item" not in planned(settings, only=["clip"])
 
 
-def test_every_ablation_changes_an_option_that_exists():
-    from plan import plan, read_settings
+def test_the_recommended_recipe_is_the_quickstart_s(settings):
+    laptop, options = recipes.read("laptop"), planned(settings)["item-views"].options
+    changed = {name for name in laptop if laptop[name] != options[name]}
+    assert changed <= {"num-workers"}  # two trainings share the machine
 
-    from fairseq_item import register
 
-    register()
-    from fairseq import options as fairseq_options
-
-    for run in plan(read_settings(), "small", ablations=True):
-        parser = fairseq_options.get_training_parser()
-        # Raises SystemExit on an option that neither fairseq nor the model, task, ... has.
-        fairseq_options.parse_args_and_arch(parser, ["data-bin", *run.options])
+@pytest.mark.parametrize("size", ["small", "paper"])  # smoke is run
+def test_every_option_of_every_run_exists(settings, size):
+    runs = planned(settings, size)
+    for name in settings["models"]:
+        options = runs[name].options
+        for change in settings["ablations"].values() if size == "small" else ():
+            if change["of"] == name:
+                options.update(change["options"])
+        recipes.parse(recipes.arguments(options, "data-bin"), name)
+    recipes.parse(recipes.arguments(runs["item-views"].finetuning(60), "data-bin"), "finetuning")
 
 
 @pytest.mark.parametrize(
@@ -67,157 +74,143 @@ def test_every_ablation_changes_an_option_that_exists():
     ],
 )
 def test_bad_input_is_one_line(options, says, tmp_path):
-    done = reproduce("--out", tmp_path, *options)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert done.stderr.count("\n") == 1
+    import reproduce
+
+    with pytest.raises(InputError, match=says) as found:
+        reproduce.main(["--out", str(tmp_path), *options])
+    assert "\n" not in str(found.value)
 
 
-def test_a_step_is_done_once_and_anew_when_it_changes(tmp_path):
-    from steps import Steps
-
-    steps, made = Steps(tmp_path), tmp_path / "made"
-    script = (
-        "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.mkdir(exist_ok=True);"
-        "(p / str(len(list(p.iterdir())))).touch()"
-    )
-    step = [sys.executable, "-c", script, made]
-    first = steps.run("make", step, ["made"])
-    assert steps.run("make", step, ["made"]) == first
-    assert len(list(made.iterdir())) == 1
-    # Another input before it, or another argument: what it made is removed, not added to.
-    assert steps.run("make", step, ["made"], inputs="other") != first
-    assert len(list(made.iterdir())) == 1
-    steps.run("make", [*step, "more"], ["made"])
-    assert len(list(made.iterdir())) == 1
-
-
-def test_a_failed_step_says_what_its_log_ends_with_and_is_run_again(tmp_path):
-    from steps import Steps
-
-    steps, flag = Steps(tmp_path), tmp_path / "flag"
-    script = (
-        "import pathlib, sys; p = pathlib.Path(sys.argv[1]);"
-        "p.exists() or (p.touch(), sys.exit('no luck'))"
-    )
-    with pytest.raises(InputError, match="status 1.*no luck"):
-        steps.run("try", [sys.executable, "-c", script, flag])
-    # It goes on from what it left, which is not removed: so a training resumes.
-    steps.run("try", [sys.executable, "-c", script, flag], ["flag"])
-    assert (tmp_path / "steps" / "try.json").exists()
-
-
-def test_jobs_go_on_when_one_fails():
-    from steps import in_parallel
+def test_runs_go_on_when_one_fails(settings, monkeypatch, tmp_path):
+    import reproduce
 
     done = []
 
-    def fail():
-        raise InputError("broken")
+    def fake(run, out, indexes):
+        if run.name == "clip":
+            raise InputError("broken")
+        done.append(run.name)
 
-    with pytest.raises(InputError, match="second: broken"):
-        in_parallel(
-            {"first": lambda: done.append(1), "second": fail, "third": lambda: done.append(3)}, 1
-        )
-    assert done == [1, 3]
+    monkeypatch.setattr(reproduce, "train_and_measure", fake)
+    runs = planned(settings, only=["roberta", "clip", "item"]).values()
+    with pytest.raises(InputError, match=r"clip/seed7: broken"):
+        list(reproduce.in_turn(runs, tmp_path, {}, jobs=1))
+    assert done == ["roberta", "item"]
 
 
 def test_queries_are_split_two_to_three_and_each_scored_once():
-    from measure import halves
+    from one_run import of_queries
 
     from fairseq_item.search.hits import Hit
 
     truth = {f"q{i}": {f"i{i}"} for i in range(50)}
     right = {q: [Hit(next(iter(items)), 1.0, (1.0, 1.0, 1.0))] for q, items in truth.items()}
-    scores = halves(right, truth)
-    assert (scores["dev"]["queries"], scores["test"]["queries"]) == (20, 30)
-    assert scores["dev"]["MAP@10"] == scores["test"]["MAP@10"] == 100
+    scores = of_queries(right, truth)
+    assert (scores["dev queries"], scores["test queries"]) == (20, 30)
+    assert scores["dev MAP@10"] == scores["test MAP@10"] == 100
     wrong = {q: [Hit("other", 1.0, (1.0, 1.0, 1.0))] for q in list(truth)[:25]}
-    some = halves({**right, **wrong}, truth)
-    whole = (20 * some["dev"]["MAP@10"] + 30 * some["test"]["MAP@10"]) / 50
+    some = of_queries({**right, **wrong}, truth)
+    whole = (20 * some["dev MAP@10"] + 30 * some["test MAP@10"]) / 50
     assert whole == pytest.approx(50, abs=0.01)
 
 
-def test_fine_tuning_warms_up_for_six_percent(tmp_path):
-    from one_run import finetune_schedule
-
-    (tmp_path / "items").mkdir()
-    for name, rows in (("train", 60), ("train1", 41)):
-        (tmp_path / "items" / f"{name}.tsv").write_text("id\n" + "x\n" * rows)
-    schedule = finetune_schedule({"finetune_epochs": 10, "finetune_batch": 10}, tmp_path)
-    assert schedule == {"finetune_updates": 110, "finetune_warmup": 6}
+def test_fine_tuning_warms_up_for_six_percent(settings):
+    options = planned(settings)["item-views"].finetuning(1001)
+    assert (options["max-epoch"], options["batch-size"]) == (5, 64)
+    assert options["total-num-update"] == 5 * 16
+    assert options["warmup-updates"] == 4
+    assert options["embed-layers"] == "all"  # read as the model is
+    assert "view-contrast-weight" not in options
 
 
 def test_spread_is_the_sample_deviation():
-    from gather import spread
+    from tables import spread
 
     assert spread([1.0, 2.0, 6.0]) == "3.0 ± 2.6"  # sqrt((4 + 1 + 9) / 2)
     assert spread([2.0]) == "2.0"
     assert spread([]) == ""
 
 
+@pytest.mark.parametrize(("name", "label"), [("demo", "Drawn"), ("fashion", "Real")])
+def test_the_published_tables_are_those_of_the_published_numbers(settings, name, label):
+    from tables import FILES, read_csv, sections
+
+    found = {kind: read_csv(FOLDER / "results" / f"{name}-{kind}.csv") for kind in FILES}
+    published = (FOLDER / "RESULTS.md").read_text(encoding="utf-8")
+    made = sections(settings, found)
+    assert len(made) == 6
+    for section in made:
+        assert section.replace("## ", f"## {label}: ", 1) in published
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """A whole table, of which one training is killed and taken up again."""
+    """A whole table, made by the command; the trainings of a first call were killed."""
     out = tmp_path_factory.mktemp("reproduce")
-    options = ["--size", "smoke", "--out", out, "--jobs", "2", "--threads", "1"]
-    cut_off = subprocess.Popen(
-        command(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    begun = out / "runs" / "roberta" / "seed1" / "steps" / "train.begun"
+    options = ["--size", "smoke", "--out", str(out)]
+    command = [sys.executable, str(FOLDER / "reproduce.py"), *options]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    cut_off = subprocess.Popen([*command, "--jobs", "2"], **quiet)
+    begun = out / "runs" / "roberta" / "seed1" / "run.log"
     while not begun.exists():
         assert cut_off.poll() is None
         time.sleep(0.05)
-    cut_off.send_signal(signal.SIGTERM)
+    cut_off.terminate()
     assert cut_off.wait(60) == 143
-    assert not begun.with_name("train.json").exists()
-    done = reproduce(*options)
+    assert not (out / "results.md").exists()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return out, options
 
 
-def test_smoke_table_has_every_row(smoke):
-    import yaml
-
+def test_smoke_table_has_every_row(smoke, settings):
     out, _ = smoke
-    models = yaml.safe_load((FOLDER / "settings.yaml").read_text(encoding="utf-8"))["models"]
     results = (out / "results.md").read_text(encoding="utf-8")
-    for entry in models.values():
+    for entry in settings["models"].values():
         assert results.count(f"| {entry['label']} |") >= 3  # search, categories, unlike
-    for floor in ("TF-IDF on titles", "mean pixels", "ITEm, untrained"):
-        assert f"| {floor} |" in results
+    for baseline in ("TF-IDF on titles", "mean pixels", "ITEm, untrained"):
+        assert f"| {baseline} |" in results
     assert "Modality balance" in results
     for name in ("scores.png", "losses.png", "curves.png", "search.csv", "categories.csv"):
         assert (out / name).stat().st_size > 200
-    for name in models:
+    for name in settings["models"]:
         found = json.loads((out / "runs" / name / "seed1" / "categories.json").read_text())
         assert found["test"]["with_category"] > 0
+        assert (out / "runs" / name / "seed1" / "model" / "checkpoint_best.pt").exists()
 
 
-def test_a_finished_table_is_not_run_again(smoke):
+def test_only_what_is_missing_is_done_again(smoke):
+    """As after a run that was cut off; the numbers come out as they were."""
+    import reproduce
+
     out, options = smoke
-    before = {path: path.stat().st_mtime_ns for path in out.glob("**/steps/*.json")}
     results = (out / "results.md").read_text(encoding="utf-8")
-    done = reproduce(*options)
-    assert done.returncode == 0
-    assert before == {path: path.stat().st_mtime_ns for path in out.glob("**/steps/*.json")}
+    done = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/model/done.json")}
+    (out / "runs" / "clip" / "seed1" / "scores.csv").unlink()
+    (out / "data-bin" / "image" / "query.json").unlink()  # packing it was cut off, too
+    reproduce.main(options)
+    assert done == {path: path.stat().st_mtime_ns for path in done}
+    assert (out / "runs" / "clip" / "seed1" / "scores.csv").exists()
     assert results == (out / "results.md").read_text(encoding="utf-8")
 
 
-def test_a_number_of_the_table_by_other_means(smoke):
+def test_a_number_of_the_table_by_other_means(smoke, capsys):
     """MAP@10 of the table equals that of item-search and item-evaluate on the same queries."""
+    from tables import read_csv
+
     out, _ = smoke
     run = out / "runs" / "item" / "seed1"
-    bin_ = Path(sys.executable).parent
-    hits = run / "again.tsv"
-    queries = ["--queries", run / "embeddings" / "query", "--out", hits]
-    subprocess.run([bin_ / "item-search", run / "index" / "default", *queries], check=True)
-    truth = out / "queries" / "truth.tsv"
-    done = subprocess.run(
-        [bin_ / "item-evaluate", "--hits", hits, "--truth", truth],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    both = json.loads((run / "scores.json").read_text())["trained"]["query"]["default"]["fused"]
-    count = {half: both[half]["queries"] for half in ("dev", "test")}
-    mean = sum(both[half]["MAP@10"] * count[half] for half in count) / sum(count.values())
-    assert json.loads(done.stdout)["MAP@10"] == pytest.approx(mean, abs=0.02)
+    hits = str(run / "again.tsv")
+    search.main([str(run / "index"), f"--queries={run}/embeddings/query", "--out", hits])
+    capsys.readouterr()
+    evaluate.main(["--hits", hits, "--truth", str(out / "queries" / "truth.tsv")])
+    expected = json.loads(re.search(r"{.*}", capsys.readouterr().out)[0])["MAP@10"]
+    (row,) = [
+        row
+        for row in read_csv(out / "search.csv")
+        if (row["model"], row["queries"], row["index"], row["by"])
+        == ("item", "query", "default", "fused")
+    ]
+    count = {part: int(row[f"{part} queries"]) for part in ("dev", "test")}
+    mean = sum(float(row[f"{part} MAP@10"]) * count[part] for part in count) / sum(count.values())
+    assert mean == pytest.approx(expected, abs=0.02)
