@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -127,64 +128,76 @@ def features(
     Yields:
         (positions, scores, similarities by name), best first.
     """
-    parts = {}
+    rows = {}
     if weights[0]:
-        parts["lexical"] = _titles(queries, items, k1, b)
+        rows["lexical"] = _lexical_rows(queries, items, k1, b)
     if weights[1]:
-        parts["image"] = _features(queries, items, network, transform, batch_size)
-    scales = {name: zscore(known, values, seed) for name, (_, known, values) in parts.items()}
+        rows["image"] = _image_rows(queries, items, network, transform, batch_size)
+    scales = {name: zscale(some, seed) for name, some in rows.items()}
     weight = dict(zip(("lexical", "image"), weights))
-    for some in blocks(len(queries), len(items)):
-        found = {name: _dense(asked[some] @ v.T) for name, (asked, _, v) in parts.items()}
-        total = np.zeros((1, len(items)))
-        for name, values in found.items():
-            mean, spread = scales[name]
-            total = total + weight[name] * (values - mean) / spread
+    for block in blocks(len(queries), len(items)):
+        found = {name: _dense(some.queries[block] @ some.items.T) for name, some in rows.items()}
+        total = 0
+        for name, (mean, spread) in scales.items():
+            total = total + weight[name] * (found[name] - mean) / spread
         for row, scores in enumerate(total.round(DECIMALS)):
             best = top_k(scores, k)
             yield best, scores[best], {name: values[row, best] for name, values in found.items()}
 
 
-def _titles(queries, items, k1, b):
-    """Rows of queries, of items as if they were queries, and of items: products are BM25."""
+class Rows(NamedTuple):
+    """Arrays or sparse matrices; products of their rows are similarities.
+
+    Attributes:
+        queries: (q, d).
+        items: (n, d).
+        asking: (n, d) the items as if they were queries.
+    """
+
+    queries: object
+    items: object
+    asking: object
+
+
+def _lexical_rows(queries, items, k1, b):
     titles = items.column("title")
-    asked, known = lexical_baselines.bm25(queries.column("title") + titles, titles, k1, b)
-    return asked[: len(queries)], asked[len(queries) :], known
+    asking, known = lexical_baselines.bm25(queries.column("title") + titles, titles, k1, b)
+    return Rows(asking[: len(queries)], known, asking[len(queries) :])
 
 
-def _features(queries, items, network, transform, batch_size):
-    """As :func:`_titles`; products are cosines."""
-    known, asked = (
+def _image_rows(queries, items, network, transform, batch_size):
+    known, asking = (
         image_baselines.pooled_features(
             network, products.images(network.image_size), len(products), batch_size
         )
         for products in (items, queries)
     )
     fitted = fit_transform(transform, [known], network.dim)
-    known, asked = fitted(known), fitted(asked)
-    return asked, known, known
+    known = fitted(known)
+    return Rows(fitted(asking), known, known)
 
 
 def _dense(matrix):
     return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
-def zscore(left, right, seed, pairs=PAIRS):
-    """Mean and standard deviation of the products of random pairs of rows, never of one row.
+def zscale(rows, seed, pairs=PAIRS):
+    """Mean and standard deviation of the similarities of random pairs of different items.
 
     Args:
-        left, right: (n, d) arrays or sparse matrices.
+        rows: ``Rows``.
         seed: of the draw.
         pairs: how many.
     """
-    count = right.shape[0]
+    count = rows.items.shape[0]
     if count < 2:
         return 0.0, 1.0
     rng = np.random.default_rng(seed)
-    one = rng.integers(count, size=pairs)
-    other = (one + rng.integers(1, count, size=pairs)) % count
-    times = left[one].multiply if sparse.issparse(left) else left[one].__mul__
-    values = np.asarray(times(right[other]).sum(axis=1)).ravel()
+    left = rng.integers(count, size=pairs)
+    right = (left + rng.integers(1, count, size=pairs)) % count
+    left, right = rows.asking[left], rows.items[right]
+    products = left.multiply(right) if sparse.issparse(left) else left * right
+    values = np.asarray(products.sum(axis=1))
     return float(values.mean()), float(max(values.std(), 1e-6))
 
 

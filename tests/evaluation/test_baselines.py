@@ -13,7 +13,7 @@ from fairseq_item.data.image_store import ImageStoreWriter
 from fairseq_item.data.tables import Table, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import lexical_baselines
-from fairseq_item.evaluation.baselines import Products, baseline, zscore
+from fairseq_item.evaluation.baselines import Products, Rows, baseline, zscale
 from fairseq_item.search.hits import read_hits
 from fairseq_item.search.transforms import fit_transform
 
@@ -108,7 +108,7 @@ def test_features_equal_brute_force(tmp_path, weights):
     seen = colours(items)
     cosines = np.concatenate([colours(queries), seen]) @ seen.T
     total = np.zeros((count, count))
-    scales = zscore(asked[count:], known, seed=1), zscore(seen, seen, seed=1)
+    scales = zscale(Rows(None, known, asked[count:]), 1), zscale(Rows(None, seen, seen), 1)
     for weight, values, (mean, spread) in zip(weights, (words, cosines), scales):
         total += weight * (values[:count] - mean) / spread
     network = RedAndGreen() if weights[1] else None
@@ -139,14 +139,14 @@ def test_features_are_whitened(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
-def test_zscore_of_random_pairs(kind):
+def test_scale_of_random_pairs(kind):
     rng = np.random.default_rng(0)
     left, right = rng.random((2, 9, 4)) * (rng.random((2, 9, 4)) < 0.7)
     every = (left @ right.T)[~np.eye(9, dtype=bool)]
-    found = zscore(kind(left), kind(right), seed=1)
-    assert found == pytest.approx((every.mean(), every.std()), abs=0.02)
-    assert found == zscore(kind(left), kind(right), seed=1)
-    assert zscore(kind(left[:1]), kind(right[:1]), seed=1) == (0, 1)
+    rows = Rows(None, kind(right), kind(left))
+    assert zscale(rows, 1) == pytest.approx((every.mean(), every.std()), abs=0.02)
+    assert zscale(rows, 1) == zscale(rows, 1)
+    assert zscale(Rows(None, kind(right[:1]), kind(left[:1])), 1) == (0, 1)
 
 
 def test_features_of_original_images(tmp_path):
