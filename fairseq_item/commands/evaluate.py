@@ -1,35 +1,67 @@
-"""``item-evaluate``: the scores of hits against the truth, as JSON, in percent."""
+"""``item-evaluate``: the scores of hits against the truth, as JSON, in percent.
+
+MAR@k, MAP@k, hit@1, hit@k, nDCG@k and MRR@k. ``--hits`` may be a TREC run (FILE.run, FILE.trec),
+``--truth`` TREC qrels (FILE.qrels). ``--compare`` says how far the hits are ahead of others, with
+a paired bootstrap interval and the p-value of a paired randomisation test.
+"""
 
 import json
+import logging
 import sys
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import Parser, add_answers, add_seed, not_negative, run
 from fairseq_item.data.tables import write_table
+from fairseq_item.evaluation.compare import compare
 from fairseq_item.evaluation.metrics import score_queries
-from fairseq_item.evaluation.summary import logger, per_query_table, summarise
-from fairseq_item.search.hits import read_hits, read_truth
+from fairseq_item.evaluation.summary import per_query_table, summarise
+from fairseq_item.evaluation.trec import read_any_hits, read_any_truth, write_qrels, write_run
+
+logger = logging.getLogger(__name__)
+
+
+def parser():
+    p = Parser(__doc__)
+    p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote, or a run")
+    p.add_argument("--truth", required=True, metavar="TSV", help="query_id, item_id, or qrels")
+    add_answers(p, help="answers that count")
+    p.add_argument("--compare", nargs="+", default=[], metavar="TSV", help="hits of other searches")
+    p.add_argument("--per-query", metavar="TSV", help="write each query's scores here")
+    p.add_argument("--write-run", metavar="FILE", help="write the hits here as a TREC run")
+    p.add_argument("--write-qrels", metavar="FILE", help="write the truth here as TREC qrels")
+    p.add_argument(
+        "--bootstrap", type=not_negative, default=1000, help="samples for 95%% intervals; 0: none"
+    )
+    add_seed(p)
+    return p
 
 
 def main(argv=None):
-    p = Parser(__doc__)
-    p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote")
-    p.add_argument("--truth", required=True, metavar="TSV", help="query_id, item_id")
-    p.add_argument("-k", type=int, default=10, help="answers that count")
-    p.add_argument("--per-query", metavar="TSV", help="write each query's scores here")
-    p.add_argument(
-        "--bootstrap", type=int, default=1000, help="samples for 95%% intervals; 0: none"
-    )
-    p.add_argument("--seed", type=int, default=1, help="of the bootstrap")
-    args = p.parse_args(argv)
-    hits = read_hits(args.hits)
-    scores = score_queries(hits, read_truth(args.truth), args.k)
+    args = parser().parse_args(argv)
+    hits, truth = read_any_hits(args.hits), read_any_truth(args.truth)
+    scores = score_queries(hits, truth, args.k)
     if max(map(len, hits.values()), default=0) < args.k:
         logger.warning(
             "no query has %d answers in %s; searched with a smaller -k?", args.k, args.hits
         )
+    result = summarise(scores, args.k, args.bootstrap, args.seed)
+    if args.compare:
+        result["compare"] = {
+            path: compare(
+                scores,
+                score_queries(read_any_hits(path), truth, args.k),
+                args.k,
+                args.bootstrap,
+                args.seed,
+            )
+            for path in args.compare
+        }
     if args.per_query:
         write_table(args.per_query, per_query_table(scores, args.k))
-    sys.stdout.write(json.dumps(summarise(scores, args.k, args.bootstrap, args.seed)) + "\n")
+    if args.write_run:
+        write_run(args.write_run, hits)
+    if args.write_qrels:
+        write_qrels(args.write_qrels, truth)
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 def cli():

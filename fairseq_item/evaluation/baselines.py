@@ -1,163 +1,240 @@
-"""``item-baseline``: what needs no training, to hold a model's scores against.
+"""``item-baseline``: what needs no training on the catalogue, to hold a model's scores against.
 
-``tfidf`` compares titles by the words they share, ``pixels`` compares images by the colours of an
-8 x 8 grid. Both write hits as ``item-search`` does. The items are ``items/{split}.tsv`` files of
-data-bins; ``pixels`` reads the images that lie beside them, in ``image/{split}.bin``.
+A further baseline is a function of queries, items and the number of answers, entered in
+``METHODS``.
 """
 
+import math
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from fairseq_item.data.tables import read_table, unique_ids
 from fairseq_item.errors import InputError
-from fairseq_item.progress import progress
+from fairseq_item.evaluation import image_baselines, lexical_baselines
+from fairseq_item.evaluation.ranking import DECIMALS, blocks, rank_dense, rank_sparse, top_k
+from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.hits import Hit
+from fairseq_item.search.transforms import fit_transform
 
-DECIMALS = 7
-QUERIES_A_TIME = 256
-GRID = 8
+PAIRS = 20_000
 
 
-def top_k(similarities, k):
-    """Positions of the k largest values of a row, equal ones by position.
+@dataclass
+class Products:
+    """Products of items files, one file after the other.
 
-    Args:
-        similarities: (n,) float.
-        k: how many, at most.
+    Attributes:
+        tables: path of each file -> ``Table`` with columns id and title.
+        image_root: ``ImageRoot`` of their original images; None: those of the data-bins.
     """
-    k = min(k, len(similarities))
-    if k == 0:
-        return np.zeros(0, np.int64)
-    kth = np.partition(similarities, len(similarities) - k)[len(similarities) - k]
-    candidates = np.flatnonzero(similarities >= kth)
-    return candidates[np.argsort(-similarities[candidates], kind="stable")[:k]]
+
+    tables: dict
+    image_root: object = None
+
+    @classmethod
+    def read(cls, paths, image_root=None):
+        """Read items files.
+
+        Raises:
+            InputError: a file cannot be used, or an id occurs twice.
+        """
+        tables, origin = {}, {}
+        for path in map(Path, paths):
+            table = read_table(path, ["id", "title"])
+            for name in unique_ids(table, path):
+                if name in origin:
+                    raise InputError(
+                        f"{path} has the id {name!r} of {origin[name]}; give it its own"
+                    )
+                origin[name] = path
+            tables[path] = table
+        return cls(tables, image_root)
+
+    def __len__(self):
+        return sum(map(len, self.tables.values()))
+
+    def column(self, name):
+        return [value for table in self.tables.values() for value in table.values(name)]
+
+    def images(self, side=None):
+        """Yield each image, (H, H, 3) uint8; originals are brought to ``side`` pixels.
+
+        Raises:
+            InputError: an image cannot be read, or an items file lies in no data-bin.
+        """
+        if self.image_root is None or side is None:
+            # Opened before any is read: whatever is wrong is said at once.
+            opened = [image_baselines.stored_images(p, len(t)) for p, t in self.tables.items()]
+        else:
+            opened = [
+                image_baselines.original_images(p, t.column("image"), self.image_root, side)
+                for p, t in self.tables.items()
+            ]
+        return chain.from_iterable(opened)
 
 
-def tfidf(queries, items, k):
-    """Rank items by TF-IDF cosine of titles: lower case, words of letters and digits.
+def lexical(method):
+    """The baseline that ranks by one of ``lexical_baselines``, a function of titles."""
 
-    Args:
-        queries: list of q titles.
-        items: list of n titles; word frequencies are theirs alone.
-        k: answers a query, at most.
+    def answers(queries, items, k, **options):
+        pair = method(queries.column("title"), items.column("title"), **options)
+        for positions, scores in rank_sparse(*pair, k):
+            yield positions, scores, {"lexical": scores}
 
-    Yields:
-        (positions, cosines): best first; only items that share a word with the query.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(lowercase=True, token_pattern=r"(?u)\b\w+\b")
-    try:
-        words = vectorizer.fit_transform(items).T.tocsr()
-    except ValueError:
-        raise InputError("the index has no title with a word in it; tfidf needs titles") from None
-    for start in range(0, len(queries), QUERIES_A_TIME):
-        asked = vectorizer.transform(queries[start : start + QUERIES_A_TIME])
-        products = asked @ words
-        products.sort_indices()
-        for row in range(products.shape[0]):
-            some = slice(*products.indptr[row : row + 2])
-            values = products.data[some].round(DECIMALS)
-            best = top_k(values, k)
-            yield products.indices[some][best], values[best]
+    return answers
 
 
 def pixels(queries, items, k):
-    """Rank items by the cosine of their images' grids of mean colours, less the index's mean.
+    """Rank by the cosine of mean colours."""
+    # Both are opened before the first is read.
+    opened = [(products.images(), len(products)) for products in (items, queries)]
+    known, asked = (image_baselines.mean_colours(*some) for some in opened)
+    for positions, scores in rank_dense(*image_baselines.pixels(asked, known), k):
+        yield positions, scores, {"image": scores}
+
+
+def features(
+    queries,
+    items,
+    k,
+    network,
+    weights=(1.0, 0.5),
+    k1=lexical_baselines.K1,
+    b=lexical_baselines.B,
+    transform="whiten",
+    batch_size=32,
+    seed=1,
+):
+    """Rank by BM25 of titles and the cosine of a frozen network's features.
+
+    As in ``item-index``, features are whitened, and similarities are z-scored over random pairs of
+    the index, weighted and added.
 
     Args:
-        queries: (q, d) float.
-        items: (n, d) float.
+        queries, items: ``Products``.
         k: answers a query, at most.
+        network: ``data.frozen.FrozenNetwork``; None where images have no weight.
+        weights: of titles and images; 0 leaves one out.
+        k1, b: of BM25.
+        transform: of the features, one of ``search.transforms.KINDS``.
+        batch_size: images computed at once.
+        seed: of the random pairs.
 
     Yields:
-        (positions, cosines): best first.
+        (positions, scores, similarities by name), best first.
     """
-    mean = items.mean(axis=0)
-    items = _directions(items - mean)
-    for start in range(0, len(queries), QUERIES_A_TIME):
-        asked = _directions(queries[start : start + QUERIES_A_TIME] - mean)
-        for row in (asked @ items.T).round(DECIMALS):
-            best = top_k(row, k)
-            yield best, row[best]
+    rows = {}
+    if weights[0]:
+        rows["lexical"] = _lexical_rows(queries, items, k1, b)
+    if weights[1]:
+        rows["image"] = _image_rows(queries, items, network, transform, batch_size)
+    scales = {name: zscale(some, seed) for name, some in rows.items()}
+    weight = dict(zip(("lexical", "image"), weights))
+    for block in blocks(len(queries), len(items)):
+        found = {name: _dense(some.queries[block] @ some.items.T) for name, some in rows.items()}
+        total = 0
+        for name, (mean, spread) in scales.items():
+            total = total + weight[name] * (found[name] - mean) / spread
+        for row, scores in enumerate(total.round(DECIMALS)):
+            best = top_k(scores, k)
+            yield best, scores[best], {name: values[row, best] for name, values in found.items()}
 
 
-def _directions(rows):
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
+class Rows(NamedTuple):
+    """Arrays or sparse matrices; products of their rows are similarities.
 
-
-def mean_colours(store):
-    """Mean colours of a grid over each image of an ``ImageStore``: (n, GRID * GRID * 3)."""
-    grids = np.zeros((len(store), GRID * GRID * 3), np.float32)
-    for i in progress(range(len(store)), "mean colours", unit="image"):
-        image = store.image(i)
-        edges = np.arange(GRID) * len(image) // GRID
-        sums = np.add.reduceat(np.add.reduceat(image.astype(np.float64), edges, 0), edges, 1)
-        sizes = np.diff(np.append(edges, len(image)))
-        grids[i] = (sums / (sizes[:, None, None] * sizes[None, :, None])).ravel()
-    return grids
-
-
-def read_items(paths):
-    """Ids and titles of items files, one after the other.
-
-    Raises:
-        InputError: a file cannot be used, or an id occurs twice.
+    Attributes:
+        queries: (q, d).
+        items: (n, d).
+        asking: (n, d) the items as if they were queries.
     """
-    ids, titles, origin = [], [], {}
-    for path in paths:
-        items = read_table(path, ["id", "title"])
-        for name in unique_ids(items, path):
-            if name in origin:
-                raise InputError(f"{path} has the id {name!r} of {origin[name]}; give it its own")
-            origin[name] = path
-        ids += items.column("id")
-        titles += items.column("title")
-    return ids, titles
+
+    queries: object
+    items: object
+    asking: object
 
 
-def read_grids(paths):
-    """Mean colours of the images beside items files, one file after the other.
+def _lexical_rows(queries, items, k1, b):
+    titles = items.column("title")
+    asking, known = lexical_baselines.bm25(queries.column("title") + titles, titles, k1, b)
+    return Rows(asking[: len(queries)], known, asking[len(queries) :])
 
-    Raises:
-        InputError: an items file does not lie in a data-bin with as many images.
+
+def _image_rows(queries, items, network, transform, batch_size):
+    known, asking = (
+        image_baselines.pooled_features(
+            network, products.images(network.image_size), len(products), batch_size
+        )
+        for products in (items, queries)
+    )
+    fitted = fit_transform(transform, [known], network.dim)
+    known = fitted(known)
+    return Rows(fitted(asking), known, known)
+
+
+def _dense(matrix):
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
+
+
+def zscale(rows, seed, pairs=PAIRS):
+    """Mean and standard deviation of the similarities of random pairs of different items.
+
+    Args:
+        rows: ``Rows``.
+        seed: of the draw.
+        pairs: how many.
     """
-    from fairseq_item.data.image_store import ImageStore
+    count = rows.items.shape[0]
+    if count < 2:
+        return 0.0, 1.0
+    rng = np.random.default_rng(seed)
+    left = rng.integers(count, size=pairs)
+    right = (left + rng.integers(1, count, size=pairs)) % count
+    left, right = rows.asking[left], rows.items[right]
+    products = left.multiply(right) if sparse.issparse(left) else left * right
+    values = np.asarray(products.sum(axis=1))
+    return float(values.mean()), float(max(values.std(), 1e-6))
 
-    grids = []
-    for path in map(Path, paths):
-        store = ImageStore(path.resolve().parent.parent / "image" / path.stem)
-        count = len(read_table(path, ["id"]))
-        if len(store) != count:
-            raise InputError(f"{path} has {count} items, {store.prefix}.bin {len(store)} images")
-        grids.append(mean_colours(store))
-    return np.concatenate(grids)
+
+METHODS = {
+    "tfidf": lexical(lexical_baselines.tfidf),
+    "bm25": lexical(lexical_baselines.bm25),
+    "ngrams": lexical(lexical_baselines.ngrams),
+    "pixels": pixels,
+    "features": features,
+}
 
 
-def baseline(method, query_paths, index_paths, k):
+def baseline(method, queries, items, k, **options):
     """Hits of a baseline.
 
     Args:
-        method: "tfidf" or "pixels".
-        query_paths, index_paths: items files.
+        method: one of ``METHODS``.
+        queries, items: ``Products``.
         k: answers a query, at most.
+        options: further arguments of the method.
 
-    Returns:
-        dict: query id -> list of ``Hit``.
+    Yields:
+        (query id, list of ``Hit``).
     """
-    query_ids, query_titles = read_items(query_paths)
-    item_ids, item_titles = read_items(index_paths)
-    absent = float("nan")
-    if method == "tfidf":
-        answers = tfidf(query_titles, item_titles, k)
-    else:
-        answers = pixels(read_grids(query_paths), read_grids(index_paths), k)
-    hits = {}
-    for query, (rows, scores) in zip(query_ids, answers):
-        hits[query] = []
-        for row, score in zip(rows, map(float, scores)):
-            parts = (absent, score, absent) if method == "tfidf" else (absent, absent, score)
-            hits[query].append(Hit(item_ids[row], score, parts))
-    return hits
+    ids = items.column("id")
+    answers = METHODS[method](queries, items, k, **options)
+    for query, (positions, scores, similarities) in zip(queries.column("id"), answers):
+        yield (
+            query,
+            [
+                Hit(ids[position], float(scores[i]), _similarities(similarities, i))
+                for i, position in enumerate(positions)
+            ],
+        )
+
+
+def _similarities(found, i):
+    """The ``i``-th of similarities by name, in the order of a hit."""
+    found = {**found, "title": found.get("lexical")}
+    return tuple(math.nan if found.get(n) is None else float(found[n][i]) for n in EMBEDDINGS)

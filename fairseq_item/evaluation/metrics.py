@@ -1,4 +1,4 @@
-"""Macro-average recall and mean average precision of ranked answers.
+"""Scores of ranked answers: the paper's MAR@k and MAP@k, and hit@k, nDCG@k and MRR@k.
 
 ``hits`` maps a query to its ranked item ids (or ``Hit``s), ``truth`` to the set of its true
 matches. Every query of ``truth`` counts: one without answers scores 0, since a search that
@@ -6,6 +6,7 @@ returned nothing found nothing. Answers to a query that ``truth`` does not know 
 zero: such queries cannot be scored.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,10 @@ class Scores:
         queries: list of n query ids, in the order of the truth.
         recall: (n,) true matches among the first k, divided by all true matches.
         precision: (n,) average precision at k.
-        first: (n,) whether the first answer is a true match, 0 or 1.
+        first: (n,) whether the first answer is a true match, 0 or 1 (hit@1).
+        hit: (n,) whether any of the first k is a true match, 0 or 1 (hit@k, TREC's success).
+        ndcg: (n,) normalised discounted cumulative gain at k; a true match gains 1.
+        reciprocal: (n,) 1 / rank of the first true match, 0 where none is among the first k.
         unanswered: how many queries had no answer at all.
     """
 
@@ -29,6 +33,9 @@ class Scores:
     recall: np.ndarray
     precision: np.ndarray
     first: np.ndarray
+    hit: np.ndarray
+    ndcg: np.ndarray
+    reciprocal: np.ndarray
     unanswered: int
 
 
@@ -58,8 +65,8 @@ def score_queries(hits, truth, k):
             f"query {empty[0]!r} has no true match" if empty else "the truth holds no query"
         )
     rows = [_score(_ids(hits.get(query, ())), truth[query], k) for query in queries]
-    recall, precision, first = np.array(rows, np.float64).T
-    return Scores(queries, recall, precision, first, sum(not hits.get(q) for q in queries))
+    columns = np.array(rows, np.float64).T
+    return Scores(queries, *columns, unanswered=sum(not hits.get(query) for query in queries))
 
 
 def _ids(answers):
@@ -67,13 +74,18 @@ def _ids(answers):
 
 
 def _score(answers, true, k):
-    found, total = 0, 0.0
-    for rank, item in enumerate(answers[:k], start=1):
-        if item in true:
-            found += 1
-            total += found / rank
-    first = float(bool(answers) and answers[0] in true)
-    return found / len(true), total / min(k, len(true)), first
+    """Recall, average precision, hit@1, hit@k, nDCG and reciprocal rank of one query."""
+    ranks = [rank for rank, item in enumerate(answers[:k], start=1) if item in true]
+    best = min(k, len(true))  # how many true matches k answers can hold
+    precision = sum(found / rank for found, rank in enumerate(ranks, start=1)) / best
+    ndcg = _gain(ranks) / _gain(range(1, best + 1))
+    first = ranks[0] if ranks else math.inf
+    return len(ranks) / len(true), precision, first == 1, bool(ranks), ndcg, 1 / first
+
+
+def _gain(ranks):
+    """Discounted cumulative gain of true matches at ``ranks``."""
+    return sum(1 / math.log2(rank + 1) for rank in ranks)
 
 
 def mean_average_recall(hits, truth, k):

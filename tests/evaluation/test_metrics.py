@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -27,6 +28,18 @@ def brute_precision(answers, true, k):
     return sum(precisions) / min(k, len(true))
 
 
+def brute_ndcg(answers, true, k):
+    def dcg(gains):
+        return sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains))
+
+    gains = [item in true for item in answers[:k]]
+    return dcg(gains) / dcg(sorted([True] * len(true) + [False] * k, reverse=True)[:k])
+
+
+def brute_reciprocal(answers, true, k):
+    return max((1 / (answers.index(item) + 1) for item in true & set(answers[:k])), default=0)
+
+
 def random_case(seed):
     rng = np.random.default_rng(seed)
     hits, truth = {}, {}
@@ -50,6 +63,36 @@ def test_equal_to_brute_force(k):
     np.testing.assert_allclose(scores.recall, recall)
     np.testing.assert_allclose(scores.precision, precision)
     assert scores.unanswered == 1
+    for query, hit, ndcg, reciprocal in zip(truth, scores.hit, scores.ndcg, scores.reciprocal):
+        answers = hits.get(query, [])
+        assert hit == bool(truth[query] & set(answers[:k]))
+        assert ndcg == pytest.approx(brute_ndcg(answers, truth[query], k))
+        assert reciprocal == pytest.approx(brute_reciprocal(answers, truth[query], k))
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_equal_to_ir_measures(k):
+    """Two programs of one opinion, where definitions agree: AP@k there divides by all matches."""
+    ir_measures = pytest.importorskip("ir_measures")
+    hits, truth = random_case(k)
+    run = {
+        query: {item: -float(rank) for rank, item in enumerate(answers)}
+        for query, answers in hits.items()
+    }
+    qrels = {query: dict.fromkeys(items, 1) for query, items in truth.items()}
+    scores = score_queries(hits, truth, k)
+    shares = np.array([min(k, len(items)) / len(items) for items in truth.values()])
+    for measure, values in [
+        (ir_measures.R @ k, scores.recall),
+        (ir_measures.AP @ k, scores.precision * shares),
+        (ir_measures.Success @ 1, scores.first),
+        (ir_measures.Success @ k, scores.hit),
+        (ir_measures.nDCG @ k, scores.ndcg),
+        (ir_measures.RR @ k, scores.reciprocal),
+    ]:
+        found = {m.query_id: m.value for m in ir_measures.iter_calc([measure], qrels, run)}
+        expected = [found.get(query, 0) for query in truth]
+        np.testing.assert_allclose(values, expected, atol=1e-6, err_msg=str(measure))
 
 
 def test_by_hand():
@@ -62,6 +105,11 @@ def test_by_hand():
     assert mean_average_recall(hits, truth, 1) == pytest.approx((1 / 3 + 0) / 2)
     assert mean_average_precision(hits, truth, 1) == pytest.approx(1 / 2)
     assert score_queries(hits, truth, 1).first.tolist() == [1, 0]
+    scores = score_queries(hits, truth, 10)
+    assert scores.reciprocal.tolist() == [1, 1 / 2]
+    assert scores.hit.tolist() == [1, 1]
+    ideal = 1 + 1 / math.log2(3) + 1 / math.log2(4)
+    assert scores.ndcg == pytest.approx([(1 + 1 / math.log2(4)) / ideal, 1 / math.log2(3)])
 
 
 def test_a_query_without_answers_counts_zero():
@@ -148,7 +196,11 @@ def test_command(tmp_path, capsys):
     assert (result["MAR@2"], result["MAP@2"], result["hit@1"]) == (100.0, 75.0, 50.0)
     assert result["queries"] == 2
     assert result["MAP@2_ci95"] == [50.0, 100.0]
-    assert each.read_text().splitlines()[2] == "r\t100.0\t50.0\t0.0"
+    assert (result["hit@2"], result["nDCG@2"], result["MRR@2"]) == (100.0, 81.55, 75.0)
+    assert "compare" not in result
+    header, _, last = each.read_text().splitlines()
+    assert header == "query_id\trecall@2\tAP@2\thit@1\thit@2\tnDCG@2\tRR@2"
+    assert last == "r\t100.0\t50.0\t0.0\t100.0\t63.09\t50.0"
     with pytest.raises(SystemExit) as stop:
         run(evaluate_command.main, ["--hits", str(tmp_path / "none.tsv"), "--truth", str(truth)])
     assert stop.value.code == 2
