@@ -20,7 +20,7 @@ pip install -q --upgrade pip "setuptools>=70,<81" wheel "cython>=3" "numpy>=2"
 # build would otherwise download a second torch.
 pip install -q torch torchvision
 pip install -q --no-build-isolation fairseq-fixed==0.12.3.1
-pip install -q --no-build-isolation -e ".[dev,plots,tensorboard]"
+pip install -q --no-build-isolation -e ".[dev,pretrained,plots,tensorboard]"
 "$venv/bin/python" -c 'import fairseq_item; fairseq_item.register()' 2>/dev/null
 touch "$venv/.ready"
 echo "Ready: $venv"

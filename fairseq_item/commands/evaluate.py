@@ -10,7 +10,7 @@ import logging
 import sys
 
 from fairseq_item.commands.common import Parser, add_answers, add_seed, not_negative, run
-from fairseq_item.data.tables import write_table
+from fairseq_item.data.tsv import write_table
 from fairseq_item.evaluation.compare import compare
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import per_query_table, summarise

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from fairseq_item.data.tables import read_table, unique_ids
+from fairseq_item.data.tsv import read_table, unique_ids
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import image_baselines, lexical_baselines
 from fairseq_item.evaluation.ranking import DECIMALS, blocks, rank_dense, rank_sparse, top_k

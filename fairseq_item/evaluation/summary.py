@@ -1,6 +1,6 @@
 """Scores of all queries together or of each, in percent, to be printed or written."""
 
-from fairseq_item.data.tables import Table
+from fairseq_item.data.tsv import Table
 from fairseq_item.evaluation.metrics import bootstrap_interval
 
 # Which of the means have a confidence interval.

@@ -10,7 +10,7 @@ from PIL import Image
 from fairseq_item.data.image_store import ImageStore
 from fairseq_item.data.images import ImageError, ImageRoot, decode_image
 from fairseq_item.data.sharded import shard_names
-from fairseq_item.data.tables import read_table
+from fairseq_item.data.tsv import read_table
 from fairseq_item.errors import InputError
 
 SIDE = 224

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.tables import Table, check_ids, write_table
+from fairseq_item.data.tsv import Table, check_ids, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
 from fairseq_item.search import calibration, transforms

@@ -8,9 +8,9 @@ from torch.utils.data import DataLoader, SequentialSampler, Subset
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.data.sharded import Concatenated, open_split, shard_names
-from fairseq_item.data.tables import Table, read_table
 from fairseq_item.data.titles import read_dictionary
 from fairseq_item.data.token_store import TokenStore
+from fairseq_item.data.tsv import Table, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
 

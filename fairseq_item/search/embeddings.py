@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.tables import Table, check_ids, read_table, unique_ids, write_table
+from fairseq_item.data.tsv import Table, check_ids, read_table, unique_ids, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.search.vectors import release

@@ -9,8 +9,7 @@ Truth: TSV ``query_id item_id``, a line per true match.
 import math
 from collections import namedtuple
 
-from fairseq_item.data.tables import Table, read_table, write_table
-from fairseq_item.data.tsv import TsvWriter
+from fairseq_item.data.tsv import Table, TsvWriter, read_table, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import EMBEDDINGS
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.tables import Table, check_ids, read_table
+from fairseq_item.data.tsv import Table, check_ids, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.search import calibration
 from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, read_meta

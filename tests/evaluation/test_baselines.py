@@ -10,7 +10,7 @@ from fairseq_item.commands import baseline as baseline_command
 from fairseq_item.commands.common import run
 from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.data.image_store import ImageStoreWriter
-from fairseq_item.data.tables import Table, write_table
+from fairseq_item.data.tsv import Table, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import lexical_baselines
 from fairseq_item.evaluation.baselines import Products, Rows, baseline, zscale

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fairseq_item.data.tables import read_table
+from fairseq_item.data.tsv import read_table
 from fairseq_item.evaluation.classification import accuracies, write_predictions
 
 CATEGORIES = [f"c{i}" for i in range(8)]

@@ -8,7 +8,7 @@ from PIL import Image
 from fairseq_item.commands import gallery as gallery_command
 from fairseq_item.commands.common import run
 from fairseq_item.data.image_store import ImageStoreWriter
-from fairseq_item.data.tables import Table, write_table
+from fairseq_item.data.tsv import Table, write_table
 from fairseq_item.reports import gallery
 from fairseq_item.reports.gallery import decided_by, pick_queries
 from fairseq_item.search.build import build_index

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fairseq_item.data.tables import Table, read_table, write_table
+from fairseq_item.data.tsv import Table, read_table, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter, normalise
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fairseq_item import ItemModel
 from fairseq_item.commands import embed, index, predict, search
-from fairseq_item.data.tables import read_table
+from fairseq_item.data.tsv import read_table
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.hits import read_hits

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from fairseq_item.data.tables import read_table, write_table
 from fairseq_item.data.targets import NO_CATEGORY, UNKNOWN, read_categories
 from fairseq_item.data.token_store import TokenWriter
+from fairseq_item.data.tsv import read_table, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.item_classification import ItemClassificationConfig, ItemClassificationTask
 
