@@ -47,6 +47,7 @@ setup(
         "faiss-cpu>=1.9",
         "pyarrow>=17.0",
         "scikit-learn>=1.5",
+        "scipy>=1.11",
         "tqdm>=4.66",
         "pyyaml>=6.0",
     ],

@@ -19,11 +19,10 @@ import numpy as np
 from bench import Report, alternate, measure
 from vectors import folder_size, write_embeddings
 
-from fairseq_item.search import products
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
-from fairseq_item.search.fusion import fused_search
 from fairseq_item.search.index import ItemIndex, import_faiss
+from fairseq_item.search.search import fused_search
 
 K = 10
 PLAIN = 16  # queries that the plain loop answers, one by one
@@ -35,14 +34,14 @@ class Plain:
 
     def __init__(self, index, fusion):
         self.index, self.fusion = index, fusion
-        self.items = {part: np.asarray(index.vectors[part][:]) for part in EMBEDDINGS}
+        self.items = {name: np.asarray(index.vectors[name][:]) for name in EMBEDDINGS}
 
     def __call__(self, queries):
         answers = []
         for q in range(len(queries["global"])):
             scores = [
-                WEIGHTS[self.fusion][p] * (self.items[part] @ queries[part][q])
-                for p, part in enumerate(EMBEDDINGS)
+                WEIGHTS[self.fusion][p] * (self.items[name] @ queries[name][q])
+                for p, name in enumerate(EMBEDDINGS)
             ]
             fused = np.max(scores, axis=0) if self.fusion == "max" else np.sum(scores, axis=0)
             best = np.argpartition(-fused, K)[:K]
@@ -51,15 +50,15 @@ class Plain:
 
 
 class Concatenated:
-    """One faiss index of the three parts side by side: right for the sum."""
+    """One faiss index of the three embeddings side by side: right for the sum."""
 
     def __init__(self, index):
-        rows = np.concatenate([np.asarray(index.vectors[part][:]) for part in EMBEDDINGS], axis=1)
+        rows = np.concatenate([np.asarray(index.vectors[name][:]) for name in EMBEDDINGS], axis=1)
         self.faiss = import_faiss().IndexFlatIP(rows.shape[1])
         self.faiss.add(rows)
 
     def __call__(self, queries):
-        weighted = [w * queries[part] for w, part in zip(WEIGHTS["sum"], EMBEDDINGS)]
+        weighted = [w * queries[name] for w, name in zip(WEIGHTS["sum"], EMBEDDINGS)]
         return self.faiss.search(np.concatenate(weighted, axis=1), K)[1]
 
 
@@ -78,7 +77,7 @@ class Stage:
         write_embeddings(work / "items", count, count // 3, dim, 1, "i")
         write_embeddings(work / "queries", args.queries, count // 3, dim, 2, "q")
         loaded = Embeddings.load(work / "queries")
-        self.queries = {part: loaded.rows(part) for part in EMBEDDINGS}
+        self.queries = {name: loaded.rows(name) for name in EMBEDDINGS}
         self.indexes = {}
         for name, options in self.options().items():
             if name in args.kinds:
@@ -105,25 +104,12 @@ class Stage:
         for name, index in self.indexes.items():
             label = f"exact, {name}" if index.exact else f"{self.args.factory}"
             found[label] = (name, self.searcher(index, fusion))
-            if name == "float32":
-                slow = self.searcher(index, fusion, products.Float32)
-                found["exact, float32, without bfloat16"] = (None, slow)
         return found
 
-    def searcher(self, index, fusion, product=None):
+    def searcher(self, index, fusion):
         if not index.exact:
             index.set_nprobe(self.args.nprobe)
-
-        def search(queries):
-            chosen = products.choose
-            if product is not None:
-                products.choose = lambda *work: product
-            try:
-                return fused_search(index, queries, K, fusion, WEIGHTS[fusion]).rows
-            finally:
-                products.choose = chosen
-
-        return search
+        return lambda queries: fused_search(index, queries, K, fusion, WEIGHTS[fusion]).rows
 
     def memory(self, name, fusion):
         """MiB of `item-search`."""
@@ -134,7 +120,7 @@ class Stage:
 
     def report(self, fusion):
         contestants = self.contestants(fusion)
-        some = {part: rows[:PLAIN] for part, rows in self.queries.items()}
+        some = {name: rows[:PLAIN] for name, rows in self.queries.items()}
         asked = {n: some if n.startswith("plain") else self.queries for n in contestants}
         answers = {n: f(asked[n]) for n, (_, f) in contestants.items()}
         seconds = alternate(
@@ -181,8 +167,6 @@ def main():
     if args.quick:
         args.products, args.queries, args.dims, args.repeats = 3000, 24, [32], 1
         args.factory = "IVF16,PQ8np"
-    import torch  # noqa: F401  (a search imports it only for much work: here it is always at hand)
-
     Path(args.out).mkdir(parents=True, exist_ok=True)
     for dim in args.dims:
         with tempfile.TemporaryDirectory(dir=args.out) as work:

@@ -9,7 +9,7 @@ from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
 BLOCK = 8192
 KINDS = 200
 LISTINGS = 3  # of a product, on average
-# How far listings of a product lie apart in each part, and how often they lack it.
+# How far listings of a product lie apart by each embedding, and how often they lack it.
 NOISE = {"global": 0.9, "title": 0.8, "image": 1.2}
 ABSENT = {"global": 0.0, "title": 0.01, "image": 0.03}
 
@@ -21,7 +21,7 @@ def write_embeddings(folder, count, products, dim, seed, prefix):
         folder: what to write.
         count: listings.
         products: how many there are to draw from; folders with as many share them.
-        dim: values a part.
+        dim: values of an embedding.
         seed: of the listings.
         prefix: of their ids.
 
@@ -41,15 +41,15 @@ def write_embeddings(folder, count, products, dim, seed, prefix):
 
 
 def _rows(which, kinds, column, rng):
-    part, dim = EMBEDDINGS[column], kinds.shape[1]
+    name, dim = EMBEDDINGS[column], kinds.shape[1]
     rows = np.empty((len(which), dim), np.float32)
     # A product's own direction comes from its number: nothing is kept of a million of them.
     for number in np.unique(which):
         own = np.random.Generator(np.random.SFC64([int(number), column]))
         rows[which == number] = own.standard_normal(dim, np.float32)
     rows += kinds[which % KINDS] + 1.5 * kinds[0]  # the cone in which all embeddings lie
-    rows += NOISE[part] * rng.standard_normal(rows.shape, np.float32)
-    rows[rng.random(len(rows)) < ABSENT[part]] = 0
+    rows += NOISE[name] * rng.standard_normal(rows.shape, np.float32)
+    rows[rng.random(len(rows)) < ABSENT[name]] = 0
     return rows
 
 

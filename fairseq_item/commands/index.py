@@ -1,10 +1,9 @@
 """``item-index``: from folders of embeddings to an index folder."""
 
-import sys
-
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import Parser, add_seed, amount, fraction, run, say
 from fairseq_item.search import calibration, transforms
-from fairseq_item.search.build import FUSIONS, WEIGHTS, build_index
+from fairseq_item.search.build import WEIGHTS, build_index
+from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.index import EXACT
 from fairseq_item.search.vectors import DTYPES
 
@@ -18,12 +17,11 @@ def parser():
         "--transform",
         choices=list(transforms.KINDS),
         default="whiten",
-        help="done to each part's embeddings before they are compared; the paper: none",
+        help="done to each kind of embeddings before they are compared; the paper: none",
     )
-    p.add_argument("--whiten-dim", type=int, default=0, help="axes that whitening keeps; 0: all")
     p.add_argument(
         "--whiten-shrinkage",
-        type=float,
+        type=fraction,
         default=0.01,
         help="0 to 1: how far whitening draws the variances to their mean first",
     )
@@ -31,21 +29,21 @@ def parser():
         "--calibration",
         choices=list(calibration.KINDS),
         default="zscore",
-        help="brings the similarities of the three parts to one scale; the paper: none",
+        help="brings the similarities to one scale; the paper: none",
     )
     p.add_argument(
         "--fusion",
         choices=FUSIONS,
         default="sum",
-        help="of the three similarities; the paper: max, with weights 1 1 1",
+        help="of the similarities; the paper: max, with weights 1 1 1",
     )
     p.add_argument(
         "--weights",
-        type=float,
-        nargs=3,
+        type=amount,
+        nargs="+",
         default=WEIGHTS,
-        metavar=("GLOBAL", "TITLE", "IMAGE"),
-        help="multiply the calibrated similarities; 0 leaves a part out",
+        metavar="W",
+        help="of global, title, image: multiply the calibrated similarities; 0 leaves one out",
     )
     p.add_argument(
         "--dtype",
@@ -53,7 +51,7 @@ def parser():
         default="float32",
         help="of the stored vectors; float16 and int8 change 1 and 10 in 1,000 of the first ten",
     )
-    p.add_argument("--seed", type=int, default=1, help="of everything drawn at random")
+    add_seed(p)
     return p
 
 
@@ -64,7 +62,6 @@ def main(argv=None):
         args.out,
         factory=args.factory,
         transform=args.transform,
-        whiten_dim=args.whiten_dim,
         whiten_shrinkage=args.whiten_shrinkage,
         calibrate=args.calibration,
         fusion=args.fusion,
@@ -72,7 +69,7 @@ def main(argv=None):
         dtype=args.dtype,
         seed=args.seed,
     )
-    sys.stdout.write(f"{meta['count']} items indexed in {args.out}\n")
+    say(f"{meta['count']} items indexed in {args.out}")
 
 
 def cli():

@@ -7,20 +7,27 @@ or both (``--title``, ``--image``), which a checkpoint embeds.
 import sys
 from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import Parser, add_answers, amount, positive, run, say
 from fairseq_item.errors import InputError
-from fairseq_item.search.build import FUSIONS
 from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.hits import write_hits
 from fairseq_item.search.index import ItemIndex
-from fairseq_item.search.search import _check_dim, answers, embed_query, open_queries, table
+from fairseq_item.search.search import (
+    answers,
+    check_dim,
+    embed_query,
+    open_queries,
+    search_device,
+    table,
+)
 
 
 def _query(args, index):
     """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
     if args.queries is not None:
         queries = open_queries(index, args.index, args.queries)
-        return lambda *some: {part: queries.rows(part, *some) for part in EMBEDDINGS}, queries.ids
+        return lambda *some: {name: queries.rows(name, *some) for name in EMBEDDINGS}, queries.ids
     if index.meta.get("untrained"):
         raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
     checkpoint = args.checkpoint or index.meta.get("checkpoint")
@@ -30,14 +37,16 @@ def _query(args, index):
             "as --checkpoint"
         )
     digest = index.meta.get("checkpoint_digest")
-    parts = embed_query(checkpoint, args.title, args.image, digest)
-    _check_dim(index, args.index, parts["global"].shape[1])
-    return lambda *some: parts, ["query"]
+    embedded = embed_query(checkpoint, args.title, args.image, digest)
+    check_dim(index, args.index, embedded["global"].shape[1])
+    return lambda *some: embedded, ["query"]
 
 
 def _settings(args):
     settings = {"fusion": args.fusion, "weights": args.weights}
-    return settings if args.part == "fused" else {"part": args.part}
+    if args.similarity != "fused":
+        settings = {"similarity": args.similarity}
+    return {**settings, "device": search_device(args.device)}
 
 
 def parser():
@@ -51,21 +60,26 @@ def parser():
         metavar="C",
         help="model that embeds --title and --image; default: the one that made the index",
     )
-    p.add_argument("-k", type=int, default=10, help="answers a query")
+    add_answers(p)
     p.add_argument("--out", metavar="TSV", help="hits file; without it a table is printed")
     p.add_argument(
-        "--part", choices=("fused", *EMBEDDINGS), default="fused", help="what to rank by"
+        "--similarity",
+        "--part",
+        choices=("fused", *EMBEDDINGS),
+        default="fused",
+        help="what to rank by; --part was its old name",
     )
     p.add_argument("--fusion", choices=FUSIONS, help="default: the index's own")
     p.add_argument(
         "--weights",
-        type=float,
-        nargs=3,
-        metavar=("GLOBAL", "TITLE", "IMAGE"),
-        help="default: the index's own",
+        type=amount,
+        nargs="+",
+        metavar="W",
+        help="of global, title, image; default: the index's own",
     )
     p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
-    p.add_argument("--nprobe", type=int, help="inverted lists visited, for IVF factories")
+    p.add_argument("--nprobe", type=positive, help="inverted lists visited, for IVF factories")
+    p.add_argument("--device", default="auto", help="where items are compared: auto, cpu, cuda:N")
     return p
 
 
@@ -75,8 +89,6 @@ def main(argv=None):
     direct = args.title is not None or args.image is not None
     if direct == (args.queries is not None):
         p.error("give either --queries, or --title and/or --image")
-    if args.k < 1:
-        raise InputError(f"-k is {args.k}; it must be 1 or more")
     index = ItemIndex.load(args.index)
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
@@ -86,7 +98,7 @@ def main(argv=None):
         sys.stdout.write(table(index, dict(found)))
         return
     count = write_hits(args.out, found)
-    sys.stdout.write(f"{count} hits of {len(query_ids)} queries written to {args.out}\n")
+    say(f"{count} hits of {len(query_ids)} queries written to {args.out}")
 
 
 def cli():

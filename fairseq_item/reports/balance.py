@@ -80,7 +80,7 @@ class _Evaluator:
 
     def alone(self, embeddings, name):
         """Scores of one similarity, None if no query has it."""
-        hits = self._search(embeddings, part=name)
+        hits = self._search(embeddings, similarity=name)
         return self._summary(self._score(hits)) if any(hits.values()) else None
 
     def whole(self, embeddings, fusion, weights):

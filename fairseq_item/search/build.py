@@ -17,12 +17,11 @@ from fairseq_item.search.embeddings import (
     embedding_path,
     write_meta,
 )
-from fairseq_item.search.hits import SIMILARITIES
-from fairseq_item.search.index import EXACT, faiss_path, import_faiss, transform_path
+from fairseq_item.search.fusion import Fuser, check_weights
+from fairseq_item.search.index import EXACT, FUSED, faiss_path, import_faiss, transform_path
 from fairseq_item.search.vectors import Vectors, release
 
 logger = logging.getLogger(__name__)
-FUSIONS = ("max", "sum")
 # Global, title, image. Measured on two catalogues: titles tell most products apart, and the global
 # embedding repeats some of what the other two say.
 WEIGHTS = (0.5, 1.0, 0.5)
@@ -35,7 +34,6 @@ def build_index(
     out,
     factory=EXACT,
     transform="whiten",
-    whiten_dim=0,
     whiten_shrinkage=0.01,
     calibrate="zscore",
     fusion="sum",
@@ -48,11 +46,11 @@ def build_index(
     Args:
         folders: folders of embeddings of the same model, indexed one after the other.
         out: folder to write.
-        factory: faiss factory string of each of the three indexes; "Flat" is exact, and is not
-            faiss's: the stored vectors are searched.
-        transform: "none", "center" or "whiten", fitted on these embeddings part by part.
-        whiten_dim, whiten_shrinkage: see ``transforms.Whiten.fit``.
-        calibrate: "none", "zscore", "tail" or "neighbour".
+        factory: faiss factory string, see ``approximate``; "Flat" is exact, and is not faiss's:
+            the stored vectors are searched.
+        transform: "none", "center" or "whiten", fitted on these embeddings, each kind for itself.
+        whiten_shrinkage: see ``transforms.Whiten.fit``.
+        calibrate: "none" or "zscore".
         fusion, weights: what searches do unless told otherwise.
         dtype: of the stored vectors: "float32", "float16" or "int8".
         seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
@@ -70,30 +68,23 @@ def build_index(
     out = Path(out)
     if any(out.resolve() == source.path.resolve() for source in sources):
         raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
-    _new_faiss(factory, sources[0].dim)  # a factory string that faiss refuses, before any work
+    width = sources[0].dim * (len(EMBEDDINGS) if fusion == "sum" else 1)
+    _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
     present = np.zeros((len(items), len(EMBEDDINGS)), bool)
-    calibrations, dims = {}, {}
-    for column, part in enumerate(progress(EMBEDDINGS, "indexing", unit="part")):
-        fitted = transforms.fit_transform(
-            transform,
-            (rows for _, rows in _blocks(sources, part)),
-            sources[0].dim,
-            whiten_dim,
-            whiten_shrinkage,
-        )
-        with open(transform_path(out, part), "wb") as handle:
+    stored, calibrations = {}, {}
+    for column, name in enumerate(progress(EMBEDDINGS, "indexing", unit="embedding")):
+        rows = (rows for _, rows in _blocks(sources, name))
+        fitted = transforms.fit_transform(transform, rows, sources[0].dim, whiten_shrinkage)
+        with open(transform_path(out, name), "wb") as handle:
             transforms.save_transform(fitted, handle)
-        vectors = _write_vectors(sources, part, fitted, embedding_path(out, part), dtype)
+        vectors = _write_vectors(sources, name, fitted, embedding_path(out, name), dtype)
         present[:, column] = _present(vectors)
         rows = np.flatnonzero(present[:, column])
         sample = calibration.sample_similarities(vectors, rows, seed)
-        calibrations[part] = calibration.KINDS[calibrate].fit(sample).to_json()
-        dims[part] = vectors.shape[1]
-        faiss_path(out, part).unlink(missing_ok=True)
-        if factory != EXACT and len(rows):
-            _write_faiss(factory, vectors, rows, faiss_path(out, part), seed)
+        calibrations[name] = calibration.KINDS[calibrate].fit(sample)
+        stored[name] = vectors
     np.save(out / "present.npy", present)
     write_table(out / "items.tsv", items)
     meta = {
@@ -101,14 +92,17 @@ def build_index(
         "content": "index",
         "count": len(items),
         "dim": sources[0].dim,
-        "dims": dims,
+        "dims": {name: vectors.shape[1] for name, vectors in stored.items()},
         "dtype": dtype,
         "factory": factory,
+        "list_scales": _write_lists(
+            out, factory, stored, present, Fuser(fusion, weights, calibrations), seed
+        ),
         "transform": transform,
         "calibration": calibrate,
-        "calibrations": calibrations,
+        "calibrations": {name: fitted.to_json() for name, fitted in calibrations.items()},
         "fusion": fusion,
-        "weights": list(weights),
+        "weights": list(map(float, weights)),
         "sources": [str(source.path) for source in sources],
         "checkpoint": sources[0].meta.get("checkpoint"),
         "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
@@ -116,25 +110,6 @@ def build_index(
     }
     write_meta(out, meta)
     return meta
-
-
-def check_weights(weights):
-    """Weights as floats, in the order of ``SIMILARITIES``.
-
-    Args:
-        weights: four numbers, or three: those of the embeddings, nothing for the lexical one.
-
-    Raises:
-        InputError: one is negative or not finite, or all are 0, or they are too few or too many.
-    """
-    weights = tuple(float(weight) for weight in weights)
-    right = len(weights) in (len(EMBEDDINGS), len(SIMILARITIES))
-    if not right or not all(0 <= w < float("inf") for w in weights) or not any(weights):
-        raise InputError(
-            f"--weights {' '.join(map(str, weights))}: give three or four numbers of 0 or more, "
-            "not all 0"
-        )
-    return weights + (0.0,) * (len(SIMILARITIES) - len(weights))
 
 
 def check_digests(one, other, names):
@@ -161,20 +136,20 @@ def _concatenated_items(sources):
     return items
 
 
-def _blocks(sources, part):
-    """``(position in the index, rows)`` over all of a part, letting go of what was read."""
+def _blocks(sources, name):
+    """``(position in the index, rows)`` over all of an embedding, letting go of what was read."""
     offset = 0
     for source in sources:
-        for start, rows in source.blocks(part):
+        for start, rows in source.blocks(name):
             yield offset + start, rows
-            release(source.parts[part])
+            release(source.parts[name])
         offset += len(source)
 
 
-def _write_vectors(sources, part, transform, path, dtype):
+def _write_vectors(sources, name, transform, path, dtype):
     dim = transform(np.zeros((1, sources[0].dim), np.float32)).shape[1]
     vectors = Vectors.create(path, dtype, (sum(map(len, sources)), dim))
-    for start, rows in _blocks(sources, part):
+    for start, rows in _blocks(sources, name):
         vectors.write(start, transform(rows))
     vectors.flush()
     return vectors
@@ -193,24 +168,54 @@ def _new_faiss(factory, dim):
         raise InputError(f"--factory {factory} for {dim} dimensions: {_reason(error)}") from None
 
 
-def _write_faiss(factory, vectors, rows, path, seed):
-    """Train and fill a faiss index with the rows of ``vectors`` that are not absent."""
+def _write_lists(out, factory, stored, present, fuser, seed):
+    """Write what ``approximate`` searches.
+
+    Returns:
+        dict or None: under the sum, embedding -> the scale that it has in the concatenated vectors.
+    """
+    for name in (*EMBEDDINGS, FUSED):
+        faiss_path(out, name).unlink(missing_ok=True)
+    if factory == EXACT:
+        return None
+    if fuser.kind == "max":
+        for column, name in enumerate(EMBEDDINGS):
+            rows = np.flatnonzero(present[:, column])
+            if len(rows):
+                path = faiss_path(out, name)
+                _write_faiss(factory, stored, {name: 1.0}, rows, path, seed)
+        return None
+    scales = dict.fromkeys(EMBEDDINGS, 0.0)
+    for (_, name), scale in zip(fuser.active(), fuser.linear()[0]):
+        scales[name] = float(np.sqrt(scale))
+    columns = [column for column, name in enumerate(EMBEDDINGS) if scales[name]]
+    rows = np.flatnonzero(present[:, columns].any(axis=1))
+    if len(rows):
+        _write_faiss(factory, stored, scales, rows, faiss_path(out, FUSED), seed)
+    return scales
+
+
+def _write_faiss(factory, stored, scales, rows, path, seed):
+    """Train and fill a faiss index with some rows of scaled and concatenated vectors."""
     faiss = import_faiss()
-    index = _new_faiss(factory, vectors.shape[1])
+    index = _new_faiss(factory, sum(stored[name].shape[1] for name in scales))
+
+    def read(which):
+        return np.concatenate([scale * stored[name][which] for name, scale in scales.items()], 1)
+
     try:
         if not index.is_trained:
             rng = np.random.default_rng(seed)
             chosen = rows
             if len(rows) > MAX_TRAIN:
                 chosen = np.sort(rng.choice(rows, MAX_TRAIN, replace=False))
-            index.train(vectors[chosen])
+            index.train(read(chosen))
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
-            index.add_with_ids(vectors[block], block)
+            index.add_with_ids(read(block), block)
     except RuntimeError as error:
         raise InputError(
-            f"--factory {factory} for {len(rows)} items of {vectors.shape[1]} dimensions: "
-            f"{_reason(error)}"
+            f"--factory {factory} for {len(rows)} items of {index.d} dimensions: {_reason(error)}"
         ) from None
     faiss.write_index(index, str(path))
 

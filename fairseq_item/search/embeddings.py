@@ -1,8 +1,8 @@
 """A folder of embeddings: three arrays that are mapped rather than read, items and a description.
 
-``global.npy``, ``title.npy`` and ``image.npy`` hold n rows of d values, L2-normalised, float16 or
-float32; an all-zero row says that the item has no such part. ``items.tsv`` names the rows.
-``meta.json`` is written last: a folder without it is not whole.
+``global.npy``, ``title.npy`` and ``image.npy`` hold n rows of d values, float16 or float32,
+L2-normalised as they are written; an all-zero row says that the item has no such embedding.
+``items.tsv`` names the rows. ``meta.json`` is written last: a folder without it is not whole.
 """
 
 import json
@@ -24,14 +24,15 @@ KEPT = 4 << 20
 
 
 def normalise(rows):
-    """Rows of any float dtype, L2-normalised in float32; all-zero rows stay zero."""
-    rows = np.asarray(rows, np.float32)
+    """Rows of any float dtype, L2-normalised, float32; all-zero rows stay zero."""
+    # In float64, where the squares of no float32 vanish or overflow.
+    rows = np.asarray(rows, np.float64)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
+    return (rows / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-def embedding_path(folder, part):
-    return Path(folder) / f"{part}.npy"
+def embedding_path(folder, name):
+    return Path(folder) / f"{name}.npy"
 
 
 def read_meta(folder, what="embeddings"):
@@ -87,9 +88,9 @@ class EmbeddingWriter:
         (self.path / "meta.json").unlink(missing_ok=True)
         write_table(self.path / "items.tsv", items)
         shape = (len(items), int(dim))
-        self._parts = {
-            part: np.lib.format.open_memmap(embedding_path(path, part), "w+", dtype, shape)
-            for part in EMBEDDINGS
+        self._arrays = {
+            name: np.lib.format.open_memmap(embedding_path(path, name), "w+", dtype, shape)
+            for name in EMBEDDINGS
         }
         self._meta = {
             "format": FORMAT,
@@ -105,8 +106,8 @@ class EmbeddingWriter:
         self = cls.__new__(cls)
         self.path = Path(path)
         self._items, self._written = read_table(self.path / "items.tsv", ["id"]), 0
-        self._parts = {
-            part: np.lib.format.open_memmap(embedding_path(path, part), "r+") for part in EMBEDDINGS
+        self._arrays = {
+            name: np.lib.format.open_memmap(embedding_path(path, name), "r+") for name in EMBEDDINGS
         }
         self._meta = None
         return self
@@ -121,19 +122,19 @@ class EmbeddingWriter:
         Raises:
             InputError: a row holds NaN or infinity.
         """
-        for part, rows in zip(EMBEDDINGS, (global_, title, image)):
+        for name, rows in zip(EMBEDDINGS, (global_, title, image)):
             rows = np.asarray(rows, np.float32)
-            check_finite(rows, self._items, start, embedding_path(self.path, part))
-            self._parts[part][start : start + len(rows)] = normalise(rows)
+            check_finite(rows, self._items, start, embedding_path(self.path, name))
+            self._arrays[name][start : start + len(rows)] = normalise(rows)
             self._written += rows.nbytes
         if self._written > KEPT:
-            for array in self._parts.values():
+            for array in self._arrays.values():
                 release(array)
             self._written = 0
 
     def flush(self):
         """Hand what this process wrote to the file system."""
-        for array in self._parts.values():
+        for array in self._arrays.values():
             array.flush()
 
     def finish(self):
@@ -180,7 +181,7 @@ class Embeddings:
         meta = read_meta(path)
         items = read_table(Path(path) / "items.tsv", ["id"])
         shape = (meta.get("count"), meta.get("dim"))
-        parts = {part: open_array(embedding_path(path, part), shape) for part in EMBEDDINGS}
+        parts = {name: open_array(embedding_path(path, name), shape) for name in EMBEDDINGS}
         if len(items) != shape[0]:
             raise InputError(
                 f"{path}/items.tsv has {len(items)} rows where meta.json says {shape[0]}; "
@@ -195,20 +196,20 @@ class Embeddings:
     def dim(self):
         return self.parts["global"].shape[1]
 
-    def rows(self, part, start=0, stop=None):
-        """Rows ``start`` to ``stop`` of a part: float32, normalised, of shape (b, d).
+    def rows(self, name, start=0, stop=None):
+        """Rows ``start`` to ``stop`` of an embedding as they are stored: float32, (b, d).
 
         Raises:
             InputError: a row holds NaN or infinity.
         """
-        rows = np.asarray(self.parts[part][start:stop], np.float32)
-        check_finite(rows, self.items, start, embedding_path(self.path, part))
-        return normalise(rows)
+        rows = np.asarray(self.parts[name][start:stop], np.float32)
+        check_finite(rows, self.items, start, embedding_path(self.path, name))
+        return rows
 
-    def blocks(self, part, size=BLOCK):
-        """Yield ``(start, rows)`` over all of a part."""
+    def blocks(self, name, size=BLOCK):
+        """Yield ``(start, rows)`` over all of an embedding."""
         for start in range(0, len(self), size):
-            yield start, self.rows(part, start, start + size)
+            yield start, self.rows(name, start, start + size)
 
 
 def open_array(path, shape):

@@ -1,10 +1,11 @@
 """An index folder: what a search needs of the indexed items, opened without reading it all.
 
 ``global.npy``, ``title.npy``, ``image.npy``   transformed embeddings, see ``vectors``
-``present.npy``                                (n, 3) bool: which parts an item has
-``{part}.faiss``                               faiss index of the items that have the part; none for
-                                               --factory Flat, where the vectors are all it takes
-``{part}.transform.npz``                       applied to queries as it was to the items
+``present.npy``                                (n, 3) bool: which embeddings an item has
+``fused.faiss``, or ``{name}.faiss`` for each  faiss indexes of the items that have the embeddings;
+                                               none for --factory Flat, where the vectors are all
+                                               it takes
+``{name}.transform.npz``                       applied to queries as it was to the items
 ``items.tsv``, ``meta.json``                   meta.json is written last
 """
 
@@ -24,14 +25,16 @@ from fairseq_item.search.vectors import Vectors
 
 # The factory that searches the stored vectors themselves.
 EXACT = "Flat"
+# Name of the faiss index of concatenated embeddings.
+FUSED = "fused"
 
 
-def faiss_path(folder, part):
-    return Path(folder) / f"{part}.faiss"
+def faiss_path(folder, name):
+    return Path(folder) / f"{name}.faiss"
 
 
-def transform_path(folder, part):
-    return Path(folder) / f"{part}.transform.npz"
+def transform_path(folder, name):
+    return Path(folder) / f"{name}.transform.npz"
 
 
 @dataclass
@@ -39,14 +42,15 @@ class ItemIndex:
     """Everything a search needs.
 
     Attributes:
-        vectors: part -> ``Vectors`` (n, d), transformed and L2-normalised.
+        vectors: embedding -> ``Vectors`` (n, d), transformed and L2-normalised.
         present: (n, 3) bool, columns in the order of ``EMBEDDINGS``.
-        faiss: part -> faiss index over inner products whose ids are storage positions; without
-            an entry for a part that no item has, and empty where the search is exact.
-        transforms: part -> transform.
-        calibrations: part -> calibration.
+        faiss: "fused", or embeddings that items have -> faiss index over inner products whose ids
+            are storage positions; empty where the search is exact.
+        transforms: embedding -> transform.
+        calibrations: similarity -> calibration.
         items: ``Table`` of the n items.
-        meta: dict; ``fusion``, ``weights``, ``factory`` and ``dim`` are read by searches.
+        meta: dict; ``fusion``, ``weights``, ``factory``, ``list_scales`` and ``dim`` are read by
+            searches.
     """
 
     vectors: dict
@@ -71,22 +75,16 @@ class ItemIndex:
         check_ids(items, Path(path) / "items.tsv")
         present = _load_present(path, len(items))
         vectors = {
-            part: Vectors.open(embedding_path(path, part), (len(items), meta["dims"][part]))
-            for part in EMBEDDINGS
+            name: Vectors.open(embedding_path(path, name), (len(items), meta["dims"][name]))
+            for name in EMBEDDINGS
         }
-        # Folders of exact indexes once held faiss files, too: they are left alone.
-        listed = [] if meta["factory"] == EXACT else list(enumerate(EMBEDDINGS))
         return cls(
             vectors=vectors,
             present=present,
-            faiss={
-                part: _load_faiss(faiss_path(path, part), int(present[:, column].sum()))
-                for column, part in listed
-                if present[:, column].any()
-            },
-            transforms={part: load_transform(transform_path(path, part)) for part in EMBEDDINGS},
+            faiss=_load_lists(path, meta, present),
+            transforms={name: load_transform(transform_path(path, name)) for name in EMBEDDINGS},
             calibrations={
-                part: calibration.from_json(meta["calibrations"][part]) for part in EMBEDDINGS
+                name: calibration.from_json(values) for name, values in meta["calibrations"].items()
             },
             items=items,
             meta=meta,
@@ -104,22 +102,6 @@ class ItemIndex:
     def ids(self):
         """List of n strings."""
         return self.items.column("id")
-
-    def nearest(self, part, rows, depth):
-        """What faiss takes for the nearest items within one part.
-
-        Args:
-            part: "global", "title" or "image".
-            rows: (q, d) float32, transformed.
-            depth: length of the lists.
-
-        Returns:
-            storage positions (q, depth), the nearest first, -1 where faiss found fewer; of width 0
-            where no item has the part.
-        """
-        if part not in self.faiss:
-            return np.zeros((len(rows), 0), np.int64)
-        return self.faiss[part].search(np.ascontiguousarray(rows, np.float32), depth)[1]
 
     def set_nprobe(self, nprobe):
         """How many lists of an inverted file are visited.
@@ -157,6 +139,19 @@ def _load_present(path, count):
     if present.shape != (count, len(EMBEDDINGS)):
         raise InputError(f"{file} does not fit the {count} items; run item-index again")
     return present
+
+
+def _load_lists(path, meta, present):
+    """The faiss indexes that a folder should have: name -> index."""
+    # Folders of exact indexes once held faiss files, too: they are left alone.
+    if meta["factory"] == EXACT:
+        return {}
+    scales = meta.get("list_scales")
+    columns = {name: [column] for column, name in enumerate(EMBEDDINGS)}
+    if scales:
+        columns = {FUSED: [column for column, name in enumerate(EMBEDDINGS) if scales[name]]}
+    counts = {name: int(present[:, some].any(axis=1).sum()) for name, some in columns.items()}
+    return {name: _load_faiss(faiss_path(path, name), n) for name, n in counts.items() if n}
 
 
 def _load_faiss(path, count):

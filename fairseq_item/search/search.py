@@ -1,44 +1,111 @@
-"""``item-search``: the best answers of an index to queries, by global, title and image similarity.
+"""The best answers of an index to queries, by the fused score or by one similarity."""
 
-Queries are a folder of embeddings (``--queries``), or one product given by its title, its image
-or both (``--title``, ``--image``), which a checkpoint embeds.
-"""
-
-import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
+from fairseq_item.search.approximate import search_lists
 from fairseq_item.search.build import check_digests
+from fairseq_item.search.calibration import Uncalibrated
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
-from fairseq_item.search.fusion import fused_search
+from fairseq_item.search.exact import search_exactly
+from fairseq_item.search.fusion import Batch, Fuser, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
 
-__all__ = ["fused_search", "open_queries", "search"]
-
-logger = logging.getLogger(__name__)
+# Queries worked on at a time, and answers.
 QUERIES_A_TIME = 512
+ANSWERS_A_TIME = 1 << 20
 
 
-def search(index, parts, query_ids, k, exclude_self=False, **settings):
+@dataclass
+class Results:
+    """Answers to q queries, best first.
+
+    Attributes:
+        rows: (q, k') int64 storage positions, -1 beyond the last answer; k' = min(k, n).
+        scores: (q, k') float64 fused scores, -inf beyond the last answer.
+        similarities: (q, k', 4) float64, NaN where a similarity is absent.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    similarities: np.ndarray
+
+
+def fused_search(
+    index,
+    queries,
+    k,
+    fusion=None,
+    weights=None,
+    similarity=None,
+    exclude=None,
+    block=None,
+    device="cpu",
+):
+    """The k items of highest score for each query.
+
+    Args:
+        index: ``ItemIndex``.
+        queries: embedding -> (q, d) as the model gave them; all-zero rows are absent.
+        k: answers a query; may exceed the number of items.
+        fusion: "max" or "sum"; None takes the index's own.
+        weights: of the similarities; None takes the index's own.
+        similarity: rank by this one alone, as it is, whatever the other settings say.
+        exclude: (q,) storage positions not to be returned, -1 for none.
+        block: queries worked on at a time. Memory is in proportion to it, not to q times n.
+        device: "cpu", or the GPU that compares; of no use to approximate indexes.
+
+    Returns:
+        Results: fewer than k answers where fewer items share a similarity with the query.
+    """
+    if similarity is None:
+        kind, weights = fusion or index.meta["fusion"], weights or index.meta["weights"]
+        fuser = Fuser(kind, weights, index.calibrations)
+    else:
+        only = [float(similarity == name) for name in SIMILARITIES]
+        fuser = Fuser("sum", only, {similarity: Uncalibrated()})
+    count = len(queries[EMBEDDINGS[0]])
+    exclude = np.full(count, -1) if exclude is None else np.asarray(exclude)
+    width = min(k, len(index))
+    results = Results(
+        np.full((count, width), -1, np.int64),
+        np.full((count, width), -np.inf),
+        np.full((count, width, len(SIMILARITIES)), np.nan),
+    )
+    block = block or min(QUERIES_A_TIME, max(1, ANSWERS_A_TIME // width))
+    for start in range(0, count, block):
+        some = slice(start, start + block)
+        asked = {name: queries[name][some] for name in EMBEDDINGS}
+        batch = Batch(index, fuser, asked, width, exclude[some])
+        found = search_exactly(batch, device) if index.exact else search_lists(batch)
+        query, place = found.query + start, rank(found.query)
+        results.rows[query, place] = found.row
+        results.scores[query, place] = found.score
+        results.similarities[query, place] = found.similarities
+    return results
+
+
+def search(index, queries, query_ids, k, exclude_self=False, **settings):
     """Answer queries.
 
     Args:
         index: ``ItemIndex``.
-        parts: part -> (q, d) embeddings, all-zero rows for absent parts.
+        queries: embedding -> (q, d), all-zero rows where absent.
         query_ids: list of q ids.
         k: answers a query, at most.
         exclude_self: leave out the item that has the query's id.
-        settings: ``fusion``, ``weights``, ``part`` of ``fused_search``.
+        settings: ``fusion``, ``weights``, ``similarity``, ``device`` of ``fused_search``.
 
     Returns:
         dict: query id -> list of ``Hit``, best first.
     """
 
     def rows(start, stop):
-        return {part: parts[part][start:stop] for part in EMBEDDINGS}
+        return {name: queries[name][start:stop] for name in EMBEDDINGS}
 
     return dict(answers(index, rows, query_ids, k, exclude_self, **settings))
 
@@ -48,7 +115,7 @@ def answers(index, rows, query_ids, k, exclude_self=False, **settings):
 
     Args:
         index, query_ids, k, exclude_self, settings: as in :func:`search`.
-        rows: function of a first and a last position -> part -> (b, d) embeddings.
+        rows: function of a first and a last position -> embedding -> (b, d).
 
     Yields:
         (query id, list of ``Hit``, best first).
@@ -56,7 +123,6 @@ def answers(index, rows, query_ids, k, exclude_self=False, **settings):
     ids = index.ids
     position = {name: row for row, name in enumerate(ids)} if exclude_self else {}
     exclude = np.array([position.get(name, -1) for name in query_ids], np.int64)
-    settings.setdefault("expected", len(query_ids))
     blocks = range(0, len(query_ids), QUERIES_A_TIME)
     for start in progress(blocks, "searching", unit=f"x {QUERIES_A_TIME} queries"):
         stop = min(start + QUERIES_A_TIME, len(query_ids))
@@ -89,16 +155,32 @@ def open_queries(index, index_path, path):
     """
     queries = Embeddings.load(path)
     check_digests(index.meta, queries.meta, (index_path, path))
-    _check_dim(index, index_path, queries.dim)
+    check_dim(index, index_path, queries.dim)
     return queries
 
 
-def _check_dim(index, index_path, dim):
+def check_dim(index, index_path, dim):
+    """Refuse queries of another width than the index's."""
     if dim != index.meta["dim"]:
         raise InputError(
             f"the queries have {dim} dimensions, {index_path} has {index.meta['dim']}; "
             "embed both with one checkpoint"
         )
+
+
+def search_device(name):
+    """The device that ``--device`` names; "auto" takes a GPU where there is one.
+
+    Whether there is one is asked without importing torch, which takes longer than most searches.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if name == "cpu" or (name == "auto" and not Path("/proc/driver/nvidia/version").exists()):
+        return "cpu"
+    from fairseq_item.search.embed import choose_device
+
+    return choose_device(name)
 
 
 def embed_query(checkpoint, title=None, image=None, digest=None):
@@ -111,7 +193,7 @@ def embed_query(checkpoint, title=None, image=None, digest=None):
         digest: digest that the checkpoint must have, or None.
 
     Returns:
-        dict: part -> (1, d) float32.
+        dict: embedding -> (1, d) float32.
 
     Raises:
         InputError: the image is not there, or the checkpoint is another one.
@@ -136,9 +218,9 @@ def table(index, hits):
     names = " ".join(f"{name:>7}" for name in SIMILARITIES)
     lines = [f"{'rank':>4} {'score':>9} {names}  item"]
     for answered in hits.values():
-        for rank, hit in enumerate(answered, start=1):
+        for place, hit in enumerate(answered, start=1):
             cosines = " ".join(f"{number(value)[:7] or '-':>7}" for value in hit.similarities)
             title = titles[hit.item_id]
             title = title if len(title) <= 80 else title[:79] + "…"
-            lines.append(f"{rank:4} {hit.score:9.4f} {cosines}  {hit.item_id}  {title}")
+            lines.append(f"{place:4} {hit.score:9.4f} {cosines}  {hit.item_id}  {title}")
     return "\n".join(lines) + "\n"

@@ -1,10 +1,11 @@
-"""What is done to one part's embeddings before they are compared.
+"""What is done to one kind of embeddings (global, title or image) before they are compared.
 
 A transform is fitted on the index alone and applied to index and queries alike. Embeddings of a
 transformer lie in a narrow cone: all cosines are near one. Centring takes the cone's axis away,
-whitening makes all directions count the same. Every result is L2-normalised again.
+whitening makes all directions count the same. Results are L2-normalised, whatever came in: each
+vector of an index and of a query passes here once.
 
-Rows that are all zero stand for an absent part: they stay zero and do not take part in fitting.
+Rows that are all zero stand for an absent embedding: they stay zero and take no part in fitting.
 A row that falls on the mean itself has no direction left, and is absent from then on.
 """
 
@@ -77,13 +78,12 @@ class Whiten:
         self.matrix = np.asarray(matrix, np.float32)
 
     @classmethod
-    def fit(cls, blocks, dim, whiten_dim=0, shrinkage=0.01):
+    def fit(cls, blocks, dim, shrinkage=0.01):
         """Fit on blocks of rows.
 
         Args:
             blocks: iterable of (b, d) arrays.
             dim: d.
-            whiten_dim: principal axes kept, the strongest ones; 0 keeps all.
             shrinkage: 0 to 1, how far each variance is drawn to their mean. Above 0 it keeps
                 directions in which the index hardly varies from being blown up to the noise in
                 them, and makes whitening possible with fewer items than dimensions.
@@ -96,7 +96,6 @@ class Whiten:
         values = (1 - shrinkage) * values + shrinkage * values.mean()
         # Without shrinkage, axes without any variance (fewer items than dimensions) are dropped.
         kept = int((values > 1e-10 * values[0]).sum())
-        kept = min(kept, whiten_dim or kept)
         signs = np.where(vectors.sum(axis=0) < 0, -1.0, 1.0)  # eigh leaves them open
         return cls(mean, (vectors * signs)[:, :kept] / np.sqrt(values[:kept]))
 
@@ -112,24 +111,22 @@ class Whiten:
 KINDS = {cls.kind: cls for cls in (Identity, Center, Whiten)}
 
 
-def fit_transform(kind, blocks, dim, whiten_dim=0, shrinkage=0.01):
-    """Fit the transform ``kind`` on blocks of one part's rows.
+def fit_transform(kind, blocks, dim, shrinkage=0.01):
+    """Fit the transform ``kind`` on blocks of rows.
 
     Args:
         kind: "none", "center" or "whiten".
         blocks: iterable of (b, d) arrays; all-zero rows are left out.
         dim: d.
-        whiten_dim, shrinkage: see ``Whiten.fit``.
+        shrinkage: see ``Whiten.fit``.
 
     Raises:
-        InputError: ``whiten_dim`` exceeds ``dim``, or ``shrinkage`` is not within 0 and 1.
+        InputError: ``shrinkage`` is not within 0 and 1.
     """
-    if not 0 <= whiten_dim <= dim:
-        raise InputError(f"--whiten-dim is {whiten_dim}, the embeddings have {dim} dimensions")
     if not 0 <= shrinkage <= 1:
         raise InputError(f"--whiten-shrinkage is {shrinkage}; it must be within 0 and 1")
     if kind == "whiten":
-        return Whiten.fit(blocks, dim, whiten_dim=whiten_dim, shrinkage=shrinkage)
+        return Whiten.fit(blocks, dim, shrinkage)
     return KINDS[kind].fit(blocks, dim)
 
 
@@ -168,7 +165,7 @@ def moments(blocks, dim):
 def _flat(covariance):
     if np.trace(covariance) > FLAT:
         return False
-    logger.warning("all embeddings of this part are the same; they are left as they are")
+    logger.warning("all embeddings of one kind are the same; they are left as they are")
     return True
 
 

@@ -1,6 +1,6 @@
-"""One part's vectors of an index: float32, float16 or int8, mapped rather than read.
+"""One embedding's vectors of an index: float32, float16 or int8, mapped rather than read.
 
-``{part}.npy`` holds n rows of d values. Of int8 rows ``{part}.scale.npy`` holds what makes each a
+``{name}.npy`` holds n rows of d values. Of int8 rows ``{name}.scale.npy`` holds what makes each a
 unit vector again, float32. Whatever is stored, a search sees float32, a stretch of rows at a time.
 """
 

@@ -28,7 +28,7 @@ def test_search(tmp_path):
         assert ("faiss IndexFlatIP, concatenated" in rows) == (fusion == "sum")
         for label, least in [
             ("plain NumPy loop", 100),
-            ("exact, float32, without bfloat16", 100),
+            ("exact, float32", 100),
             ("exact, float16", 99),
             ("exact, int8", 95),
             ("IVF16,PQ8np", 50),

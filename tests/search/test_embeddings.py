@@ -39,6 +39,18 @@ def test_round_trip(tmp_path, dtype, tolerance):
     np.testing.assert_array_equal(np.concatenate([r for _, r in stretches]), read.rows("image"))
 
 
+def test_rows_of_any_size_become_unit_vectors(tmp_path):
+    """Squares of 1e-25 vanish in float32, those of 1e20 overflow."""
+    written = arrays(4, 5)
+    for array in written:
+        array *= np.array([[1e-25], [1], [1e20], [0]])
+    writer = EmbeddingWriter(tmp_path, items(4), 5)
+    writer.write(0, *(array.astype(np.float32) for array in written))
+    writer.finish()
+    norms = np.linalg.norm(Embeddings.load(tmp_path).rows("title"), axis=1)
+    np.testing.assert_allclose(norms, [1, 1, 1, 0], atol=1e-6)
+
+
 def test_two_writers_share_the_files(tmp_path):
     written = arrays(6, 4)
     first = EmbeddingWriter(tmp_path, items(6), 4)

@@ -42,14 +42,9 @@ def test_whitened_covariance_is_the_identity():
     np.testing.assert_allclose(np.cov(projected.T, bias=True), np.eye(6), atol=1e-2)
 
 
-def test_whitening_keeps_the_strongest_axes():
-    rows = cone()
-    all_axes = fit_transform("whiten", blocks(rows), 6, shrinkage=0)
-    three = fit_transform("whiten", blocks(rows), 6, whiten_dim=3, shrinkage=0)
-    np.testing.assert_allclose(three.matrix, all_axes.matrix[:, :3], atol=1e-6)
-    scales = np.linalg.norm(all_axes.matrix, axis=0)
-    assert np.all(np.diff(scales) > 0)  # the stronger an axis, the less it is stretched
-    assert three(rows).shape == (400, 3)
+def test_stronger_axes_are_stretched_less():
+    whiten = fit_transform("whiten", blocks(cone()), 6, shrinkage=0)
+    assert np.all(np.diff(np.linalg.norm(whiten.matrix, axis=0)) > 0)
 
 
 def test_shrinkage_goes_from_whitening_to_centring():
@@ -98,8 +93,6 @@ def test_stored_transform_does_the_same(tmp_path, kind):
 
 
 def test_settings_out_of_range(tmp_path):
-    with pytest.raises(InputError, match="--whiten-dim is 7"):
-        fit_transform("whiten", [cone()], 6, whiten_dim=7)
     with pytest.raises(InputError, match="--whiten-shrinkage"):
         fit_transform("whiten", [cone()], 6, shrinkage=1.5)
     (tmp_path / "bad.npz").write_bytes(b"nothing")

@@ -1,0 +1,205 @@
+"""Exact search: every item is compared, a block of the index at a time, on a CPU or a GPU.
+
+Under the sum the score of all pairs of a block is one matrix product: of the queries' embeddings,
+concatenated and scaled by w_p / r_p, with the items', where an absent embedding is zeros, less the
+shift w_p m_p / r_p of each embedding that both have. Under the maximum it is the largest of such
+products, one for each embedding.
+
+Products are made in float32. With eps = 2^-24 and n terms, each passing at most n roundings in
+whatever order they are summed, the error is at most gamma = n eps / (1 - n eps) times the sum of
+the terms' magnitudes. So an item whose rough score is more than twice that below the k-th best
+rough score cannot be among the first k. All others are kept and in the end scored exactly, in
+float64: neither rounding nor blocks can change an answer. Memory is in proportion to queries and
+block.
+"""
+
+import numpy as np
+from scipy.linalg.blas import sgemm
+
+from fairseq_item.search.fusion import DECIMALS, rank
+
+ROWS_A_TIME = {"cpu": 8192, "cuda": 65536}
+# Pairs kept by their rough scores; beyond, as among very many equal items, they are scored exactly
+# on the way.
+MOST_PAIRS = 1 << 20
+EPS = 2.0**-24
+# Stored rows are unit vectors up to the rounding of float16.
+LONGEST = 1.001
+# Takes an absent similarity out of a maximum.
+NEVER = np.float32(-1e30)
+
+
+def search_exactly(batch, device="cpu"):
+    """The best of a batch of queries.
+
+    Args:
+        batch: ``fusion.Batch``.
+        device: "cpu", or a GPU as torch names it.
+
+    Returns:
+        Pairs: at most ``batch.width`` a query.
+    """
+    arithmetic = (Cpu if device == "cpu" else Gpu)(device)
+    rough = RoughScores(batch, arithmetic)
+    error = _error(batch)
+    # What the k-th best is known to reach; a query without embeddings has no answers.
+    floor = np.where(batch.present.any(axis=1), -np.inf, np.inf)
+    query, row, score = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    settled = 0
+    for start, stop in _blocks(len(batch.index), batch.width, arithmetic.rows_a_time):
+        found, inside, values = arithmetic.reaching(rough(start, stop), floor)
+        allowed = batch.allowed(found, inside + start)
+        query, row = np.append(query, found[allowed]), np.append(row, inside[allowed] + start)
+        score = np.append(score, values[allowed])
+        if len(query) > 2 * settled:
+            query, row, score = _prune(query, row, score, floor, error, batch.width)
+            if len(query) > MOST_PAIRS:
+                best = batch.best(query, row)
+                query, row, score = best.query, best.row, best.score
+            settled = len(query)
+    query, row, _ = _prune(query, row, score, floor, error, batch.width)
+    return batch.best(query, row)
+
+
+def _blocks(count, width, most):
+    """Yield ``(start, stop)``, doubling at first: while floors are low most pairs would pass."""
+    start, size = 0, min(max(32, 2 * width), most)
+    while start < count:
+        yield start, min(start + size, count)
+        start, size = start + size, min(2 * size, most)
+
+
+def _prune(query, row, score, floor, error, width):
+    """Drop pairs that cannot be among the first; ``floor`` is raised in place."""
+    order = np.lexsort((-score, query))
+    query, row, score = query[order], row[order], score[order]
+    last = rank(query) == width - 1
+    floor[query[last]] = np.maximum(floor[query[last]], score[last] - 2 * error)
+    kept = score >= floor[query]
+    return query[kept], row[kept], score[kept]
+
+
+def _error(batch):
+    """How far a rough score may be from the exact one."""
+    scales, shifts = batch.fuser.linear()
+    # Besides the product's own terms: scaling a query, adding the shift, leaving float64.
+    terms = sum(batch.index.vectors[name].shape[1] for name in batch.names) + 16
+    gamma = terms * EPS / (1 - terms * EPS)
+    size = LONGEST**2 * scales.sum() + np.abs(shifts).sum()
+    return gamma * size + 10.0**-DECIMALS * scales.sum()
+
+
+class RoughScores:
+    """Scores of a batch of queries with a block of the index, in float32.
+
+    Args:
+        batch: ``fusion.Batch``.
+        arithmetic: :class:`Cpu` or :class:`Gpu`.
+    """
+
+    def __init__(self, batch, arithmetic):
+        self.batch, self.arithmetic, self._items = batch, arithmetic, {}
+        scales, shifts = batch.fuser.linear()
+        self.queries = [
+            arithmetic.put((batch.queries[name] * scale).astype(np.float32))
+            for name, scale in zip(batch.names, scales)
+        ]
+        shifts = np.where(batch.present, -shifts, 0 if batch.fuser.kind == "sum" else NEVER)
+        self.shifts = arithmetic.put(shifts.astype(np.float32))
+        self.shifted = bool(shifts.any())
+
+    def __call__(self, start, stop):
+        """(q, stop - start) array of the arithmetic, valid until the next call."""
+        make = self.arithmetic
+        present = self.batch.index.present[start:stop][:, self.batch.columns]
+        shape = len(self.batch), stop - start
+        total = make.empty("total", shape)
+        if self.batch.fuser.kind == "sum":
+            if self.shifted:
+                make.product(self.shifts, make.put(present.astype(np.float32)), total, False)
+            for i, queries in enumerate(self.queries):
+                make.product(queries, self.items(i, start, stop), total, self.shifted or i > 0)
+            return total
+        part = make.empty("part", shape)
+        for i, queries in enumerate(self.queries):
+            into = part if i else total
+            absent = make.put(np.where(present[:, i], np.float32(0), NEVER))
+            make.add(self.shifts[:, i, None], absent[None], into)
+            make.product(queries, self.items(i, start, stop), into, True)
+            if i:
+                make.maximum(total, part)
+        return total
+
+    def items(self, i, start, stop):
+        vectors = self.batch.index.vectors[self.batch.names[i]]
+        if i not in self._items:
+            self._items[i] = np.empty((self.arithmetic.rows_a_time, vectors.shape[1]), np.float32)
+        return self.arithmetic.put(vectors.stretch(start, stop, self._items[i]))
+
+
+class Cpu:
+    """NumPy, and scipy's matrix product, which adds to what is there. Memory is reused."""
+
+    def __init__(self, device):
+        self.rows_a_time, self._memory = ROWS_A_TIME["cpu"], {}
+
+    def put(self, array):
+        return array
+
+    def empty(self, name, shape):
+        size = shape[0] * shape[1]
+        if name not in self._memory or self._memory[name].size < size:
+            self._memory[name] = np.empty(size, np.float32)
+        return self._memory[name][:size].reshape(shape)
+
+    def product(self, queries, items, into, add):
+        """``queries @ items.T``, added to ``into`` or written there."""
+        sgemm(1.0, items.T, queries.T, beta=float(add), c=into.T, trans_a=1, overwrite_c=1)
+
+    def add(self, one, other, into):
+        np.add(one, other, out=into)
+
+    def maximum(self, into, other):
+        np.maximum(into, other, out=into)
+
+    def reaching(self, scores, floor):
+        """Pairs that reach their query's floor: position in the batch, in the block, and score."""
+        least = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
+        flat = np.flatnonzero(scores >= least[:, None])
+        return *np.divmod(flat, scores.shape[1]), scores.ravel()[flat].astype(np.float64)
+
+
+class Gpu:
+    """torch on a GPU; methods as of :class:`Cpu`."""
+
+    def __init__(self, device):
+        import torch
+
+        self.torch, self.device, self.rows_a_time = torch, device, ROWS_A_TIME["cuda"]
+
+    def put(self, array):
+        return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def empty(self, name, shape):
+        return self.torch.empty(shape, device=self.device)
+
+    def product(self, queries, items, into, add):
+        # TF32 would not keep within the error.
+        before = self.torch.get_float32_matmul_precision()
+        self.torch.set_float32_matmul_precision("highest")
+        try:
+            self.torch.addmm(into, queries, items.T, beta=float(add), out=into)
+        finally:
+            self.torch.set_float32_matmul_precision(before)
+
+    def add(self, one, other, into):
+        self.torch.add(one, other, out=into)
+
+    def maximum(self, into, other):
+        self.torch.maximum(into, other, out=into)
+
+    def reaching(self, scores, floor):
+        least = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
+        query, inside = (scores >= self.put(least)[:, None]).nonzero(as_tuple=True)
+        values = scores[query, inside].double()
+        return query.cpu().numpy(), inside.cpu().numpy(), values.cpu().numpy()

@@ -1,0 +1,72 @@
+"""The bound of rough scores holds, whatever the sizes, and is not so wide that it says nothing."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_item.search.calibration import Affine
+from fairseq_item.search.embeddings import EMBEDDINGS, normalise
+from fairseq_item.search.exact import Cpu, Gpu, RoughScores, _error, search_exactly
+from fairseq_item.search.fusion import Batch, Fuser
+from fairseq_item.search.transforms import Identity
+from fairseq_item.search.vectors import Vectors, to_int8
+
+DEVICES = ["cpu", "cuda" if torch.cuda.is_available() else "torch on the cpu"]
+
+
+def arithmetic(device):
+    return Cpu(device) if device == "cpu" else Gpu(device.split()[-1])
+
+
+def stored(dtype, rows):
+    return Vectors(*to_int8(rows)) if dtype == "int8" else Vectors(rows.astype(dtype))
+
+
+class Index(SimpleNamespace):
+    def __len__(self):
+        return len(self.present)
+
+
+def made(widths, dtype, kind, seed=0):
+    """A batch of 40 queries of an index of 90 items, in a cone, some embeddings absent."""
+    rng = np.random.default_rng(seed)
+    items = [normalise(rng.normal(size=(90, d)) + 0.5) for d in widths]
+    queries = [normalise(rng.normal(size=(40, d)) + 0.5) for d in widths]
+    for rows in (*items, *queries):
+        rows[rng.random(len(rows)) < 0.1] = 0
+    index = Index(
+        vectors={name: stored(dtype, rows) for name, rows in zip(EMBEDDINGS, items)},
+        present=np.stack([rows.any(axis=1) for rows in items], axis=1),
+        transforms=dict.fromkeys(EMBEDDINGS, Identity()),
+    )
+    calibrations = {name: Affine(0.3 * i, 7.0**-i) for i, name in enumerate(EMBEDDINGS)}
+    fuser = Fuser(kind, (0.5, 1, 2), calibrations)
+    return Batch(index, fuser, dict(zip(EMBEDDINGS, queries)), 3, np.full(40, -1))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["max", "sum"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("widths", [(5, 3, 2), (33, 64, 2), (256, 256, 256)])
+def test_error_is_within_its_bound(widths, dtype, kind, device):
+    batch = made(widths, dtype, kind)
+    rough, error = RoughScores(batch, arithmetic(device)), _error(batch)
+    assert 0 < error < 0.01
+    for start, stop in [(0, 64), (64, 90), (89, 90), (0, 90)]:
+        query, row = (a.ravel() for a in np.mgrid[0:40, start:stop])
+        exact = batch.fuser(batch.similarities(query, row))
+        values = np.asarray(rough(start, stop).tolist()).ravel()
+        allowed = batch.allowed(query, row)
+        assert 0 < allowed.sum() < len(allowed) or stop == 90
+        assert np.abs(values - exact)[allowed].max() <= error
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_torch_gives_the_same_answers(kind, dtype):
+    batch = made((33, 64, 20), dtype, kind)
+    expected, found = search_exactly(batch), search_exactly(batch, DEVICES[1].split()[-1] + ":0")
+    np.testing.assert_array_equal(found.row, expected.row)
+    np.testing.assert_array_equal(found.score, expected.score)
