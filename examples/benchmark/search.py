@@ -80,7 +80,7 @@ class Stage:
         self.queries = {name: loaded.rows(name) for name in EMBEDDINGS}
         self.indexes = {}
         for name, options in self.options().items():
-            if name in args.kinds:
+            if name.split("-")[0] in args.kinds:
                 # Neither whitening nor calibration changes what a search costs.
                 plain = {"transform": "none", "calibrate": "none"}
                 build_index([work / "items"], work / name, **options, **plain)
@@ -90,7 +90,14 @@ class Stage:
     def options(self):
         made = {dtype: {"dtype": dtype} for dtype in ("float32", "float16", "int8")}
         if self.dim == self.args.dims[0]:
-            made["compressed"] = {"factory": self.args.factory, "dtype": "float16"}
+            # Three lists for the maximum, one of the concatenated embeddings for the sum.
+            for fusion, factory in zip(("max", "sum"), self.args.factories):
+                made[f"compressed-{fusion}"] = {
+                    "factory": factory,
+                    "dtype": "float16",
+                    "fusion": fusion,
+                    "weights": WEIGHTS[fusion],
+                }
         return made
 
     def contestants(self, fusion):
@@ -102,7 +109,9 @@ class Stage:
             if fusion == "sum":
                 found["faiss IndexFlatIP, concatenated"] = (None, Concatenated(first))
         for name, index in self.indexes.items():
-            label = f"exact, {name}" if index.exact else f"{self.args.factory}"
+            if not index.exact and index.meta["fusion"] != fusion:
+                continue
+            label = f"exact, {name}" if index.exact else index.meta["factory"]
             found[label] = (name, self.searcher(index, fusion))
         return found
 
@@ -148,7 +157,13 @@ def main():
     p.add_argument("--products", type=int, default=100_000, help="items of the index")
     p.add_argument("--queries", type=int, default=512)
     p.add_argument("--dims", type=int, nargs="+", default=[256, 768])
-    p.add_argument("--factory", default="IVF256,PQ32np", help="compressed, at the first dimension")
+    p.add_argument(
+        "--factories",
+        nargs=2,
+        default=["IVF256,PQ32np", "IVF256,PQ96np"],
+        metavar=("MAX", "SUM"),
+        help="compressed, at the first dimension, as large for either fusion",
+    )
     p.add_argument("--nprobe", type=int, default=16)
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument(
@@ -166,7 +181,7 @@ def main():
     args = p.parse_args()
     if args.quick:
         args.products, args.queries, args.dims, args.repeats = 3000, 24, [32], 1
-        args.factory = "IVF16,PQ8np"
+        args.factories = ["IVF16,PQ8np", "IVF16,PQ24np"]
     Path(args.out).mkdir(parents=True, exist_ok=True)
     for dim in args.dims:
         with tempfile.TemporaryDirectory(dir=args.out) as work:

@@ -31,7 +31,7 @@ def test_search(tmp_path):
             ("exact, float32", 100),
             ("exact, float16", 99),
             ("exact, int8", 95),
-            ("IVF16,PQ8np", 50),
+            ("IVF16,PQ8np" if fusion == "max" else "IVF16,PQ24np", 50),
         ]:
             assert rows[label]["recall@10"] >= least, label
         disk = [rows[f"exact, {kind}"]["disk MB"] for kind in ("float32", "float16", "int8")]
