@@ -43,7 +43,8 @@ def parser():
         nargs="+",
         default=WEIGHTS,
         metavar="W",
-        help="of global, title, image: multiply the calibrated similarities; 0 leaves one out",
+        help="of global, title, image, lexical: multiply the calibrated similarities; 0 leaves one "
+        "out",
     )
     p.add_argument(
         "--dtype",

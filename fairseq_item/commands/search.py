@@ -9,9 +9,8 @@ from pathlib import Path
 
 from fairseq_item.commands.common import Parser, add_answers, amount, positive, run, say
 from fairseq_item.errors import InputError
-from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.fusion import FUSIONS
-from fairseq_item.search.hits import write_hits
+from fairseq_item.search.hits import SIMILARITIES, write_hits
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import (
     answers,
@@ -27,7 +26,7 @@ def _query(args, index):
     """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
     if args.queries is not None:
         queries = open_queries(index, args.index, args.queries)
-        return lambda *some: {name: queries.rows(name, *some) for name in EMBEDDINGS}, queries.ids
+        return queries.queries, queries.ids
     if index.meta.get("untrained"):
         raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
     checkpoint = args.checkpoint or index.meta.get("checkpoint")
@@ -39,7 +38,7 @@ def _query(args, index):
     digest = index.meta.get("checkpoint_digest")
     embedded = embed_query(checkpoint, args.title, args.image, digest)
     check_dim(index, args.index, embedded["global"].shape[1])
-    return lambda *some: embedded, ["query"]
+    return lambda *some: {**embedded, "lexical": [args.title or ""]}, ["query"]
 
 
 def _settings(args):
@@ -65,7 +64,7 @@ def parser():
     p.add_argument(
         "--similarity",
         "--part",
-        choices=("fused", *EMBEDDINGS),
+        choices=("fused", *SIMILARITIES),
         default="fused",
         help="what to rank by; --part was its old name",
     )
@@ -75,7 +74,7 @@ def parser():
         type=amount,
         nargs="+",
         metavar="W",
-        help="of global, title, image; default: the index's own",
+        help="of global, title, image, lexical; default: the index's own",
     )
     p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
     p.add_argument("--nprobe", type=positive, help="inverted lists visited, for IVF factories")

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_item.errors import InputError
+from fairseq_item.search.lexical import count_terms
 
 PAIRS = 200_000
+TITLES = 2000
 # Also where all similarities are the same there is something to divide by.
 LEAST_SCALE = 1e-6
 
@@ -103,3 +105,31 @@ def sample_similarities(vectors, present, seed, pairs=PAIRS, block=8192):
         a, b = (np.asarray(vectors[present[side[some]]], np.float32) for side in (left, right))
         similarities[some] = np.einsum("nd,nd->n", a, b)
     return similarities
+
+
+def sample_lexical(lexical, items, seed, pairs=PAIRS, titles=TITLES):
+    """Lexical similarities of random pairs of different items, both with a title.
+
+    Args:
+        lexical: ``LexicalIndex``.
+        items: ``Table`` of its items.
+        seed: of the draw.
+        pairs: how many.
+        titles: how many are taken for queries, at most.
+
+    Returns:
+        (pairs,) float64; empty where fewer than two items have a title.
+    """
+    rows = np.flatnonzero(lexical.present)
+    if len(rows) < 2:
+        return np.zeros(0)
+    rng = np.random.default_rng(seed)
+    asked = rng.choice(len(rows), size=min(titles, len(rows)), replace=False)
+    counts = count_terms(items[row]["title"] for row in rows[asked].tolist())
+    left = rng.integers(len(asked), size=pairs)
+    right = (asked[left] + rng.integers(1, len(rows), size=pairs)) % len(rows)  # never the same
+    found = [
+        lexical.similarities(counts[left[some]], rows[right[some]])
+        for some in np.array_split(np.arange(pairs), pairs // 8192 + 1)
+    ]
+    return np.concatenate(found)

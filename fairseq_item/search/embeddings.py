@@ -206,6 +206,13 @@ class Embeddings:
         check_finite(rows, self.items, start, embedding_path(self.path, name))
         return rows
 
+    def queries(self, start=0, stop=None):
+        """Rows ``start`` to ``stop`` as queries: embedding -> rows, "lexical" -> list of titles."""
+        asked = {name: self.rows(name, start, stop) for name in EMBEDDINGS}
+        stop = len(self) if stop is None else min(stop, len(self))
+        asked["lexical"] = [self.items[row].get("title", "") for row in range(start, stop)]
+        return asked
+
     def blocks(self, name, size=BLOCK):
         """Yield ``(start, rows)`` over all of an embedding."""
         for start in range(0, len(self), size):

@@ -3,7 +3,7 @@
 Under the sum the score of all pairs of a block is one matrix product: of the queries' embeddings,
 concatenated and scaled by w_p / r_p, with the items', where an absent embedding is zeros, less the
 shift w_p m_p / r_p of each embedding that both have. Under the maximum it is the largest of such
-products, one for each embedding.
+products, one for each embedding. The lexical similarity is a sparse product that is added to it.
 
 Products are made in float32. With eps = 2^-24 and n terms, each passing at most n roundings in
 whatever order they are summed, the error is at most gamma = n eps / (1 - n eps) times the sum of
@@ -74,19 +74,30 @@ def _prune(query, row, score, floor, error, width):
     order = np.lexsort((-score, query))
     query, row, score = query[order], row[order], score[order]
     last = rank(query) == width - 1
-    floor[query[last]] = np.maximum(floor[query[last]], score[last] - 2 * error)
+    floor[query[last]] = np.maximum(floor[query[last]], score[last] - 2 * error[query[last]])
     kept = score >= floor[query]
     return query[kept], row[kept], score[kept]
 
 
 def _error(batch):
-    """How far a rough score may be from the exact one."""
+    """How far rough scores may be from exact ones: (q,) float64."""
     scales, shifts = batch.fuser.linear()
-    # Besides the product's own terms: scaling a query, adding the shift, leaving float64.
-    terms = sum(batch.index.vectors[name].shape[1] for name in batch.names) + 16
-    gamma = terms * EPS / (1 - terms * EPS)
-    size = LONGEST**2 * scales.sum() + np.abs(shifts).sum()
-    return gamma * size + 10.0**-DECIMALS * scales.sum()
+    error = np.full(len(batch), 10.0**-DECIMALS * scales.sum())
+    dense = [batch.index.vectors[name].shape[1] for name in batch.names if name != "lexical"]
+    for name, scale, shift in zip(batch.names, scales, shifts):
+        terms, size = sum(dense), LONGEST**2
+        if name == "lexical":  # added last, and once
+            counts = batch.queries[name]
+            terms = int(np.diff(counts.indptr).max(initial=0))
+            size = np.asarray(counts.sum(axis=1)).ravel() * batch.index.lexical.most
+        error += _gamma(terms) * (scale * size + abs(shift))
+    return error
+
+
+def _gamma(terms):
+    # Besides the product's own terms: scaling a query, adding shifts and products, leaving float64.
+    terms += 16
+    return terms * EPS / (1 - terms * EPS)
 
 
 class RoughScores:
@@ -98,12 +109,12 @@ class RoughScores:
     """
 
     def __init__(self, batch, arithmetic):
-        self.batch, self.arithmetic, self._items = batch, arithmetic, {}
+        self.batch, self.arithmetic, self._memory = batch, arithmetic, {}
         scales, shifts = batch.fuser.linear()
-        self.queries = [
-            arithmetic.put((batch.queries[name] * scale).astype(np.float32))
-            for name, scale in zip(batch.names, scales)
-        ]
+        self.queries = []
+        for name, scale in zip(batch.names, scales):
+            queries = (batch.queries[name] * scale).astype(np.float32)
+            self.queries.append(queries.T.tocsr() if name == "lexical" else arithmetic.put(queries))
         shifts = np.where(batch.present, -shifts, 0 if batch.fuser.kind == "sum" else NEVER)
         self.shifts = arithmetic.put(shifts.astype(np.float32))
         self.shifted = bool(shifts.any())
@@ -117,24 +128,38 @@ class RoughScores:
         if self.batch.fuser.kind == "sum":
             if self.shifted:
                 make.product(self.shifts, make.put(present.astype(np.float32)), total, False)
-            for i, queries in enumerate(self.queries):
-                make.product(queries, self.items(i, start, stop), total, self.shifted or i > 0)
+            for i in range(len(self.queries)):
+                self._score(i, start, stop, total, self.shifted or i > 0)
             return total
         part = make.empty("part", shape)
-        for i, queries in enumerate(self.queries):
+        for i in range(len(self.queries)):
             into = part if i else total
             absent = make.put(np.where(present[:, i], np.float32(0), NEVER))
             make.add(self.shifts[:, i, None], absent[None], into)
-            make.product(queries, self.items(i, start, stop), into, True)
+            self._score(i, start, stop, into, True)
             if i:
                 make.maximum(total, part)
         return total
 
-    def items(self, i, start, stop):
-        vectors = self.batch.index.vectors[self.batch.names[i]]
-        if i not in self._items:
-            self._items[i] = np.empty((self.arithmetic.rows_a_time, vectors.shape[1]), np.float32)
-        return self.arithmetic.put(vectors.stretch(start, stop, self._items[i]))
+    def _score(self, i, start, stop, into, add):
+        """One similarity's scaled products, added to ``into`` or written there."""
+        make, queries, name = self.arithmetic, self.queries[i], self.batch.names[i]
+        if name == "lexical":
+            # A row an item: the terms of queries, which are fewer, are looked up for each.
+            products = (self.batch.index.lexical.stretch(start, stop) @ queries).T
+            products = make.put(products.toarray(out=self._buffer(i, into.shape)))
+            make.add(into, products, into) if add else make.add(products, 0, into)
+            return
+        vectors = self.batch.index.vectors[name]
+        buffer = self._buffer(i, (stop - start, vectors.shape[1]))
+        make.product(queries, make.put(vectors.stretch(start, stop, buffer)), into, add)
+
+    def _buffer(self, name, shape):
+        """Float32 memory, the same at every call: fresh pages cost as much as work."""
+        size = shape[0] * shape[1]
+        if name not in self._memory or self._memory[name].size < size:
+            self._memory[name] = np.empty(size, np.float32)
+        return self._memory[name][:size].reshape(shape)
 
 
 class Cpu:

@@ -11,6 +11,7 @@ neither on the machine's arithmetic nor on how the work was cut into blocks. Equ
 by storage position.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.hits import SIMILARITIES
+from fairseq_item.search.lexical import count_terms
 
 FUSIONS = ("max", "sum")
 DECIMALS = 7
@@ -114,22 +116,38 @@ class Batch:
     Args:
         index: ``ItemIndex``.
         fuser: ``Fuser``.
-        queries: embedding -> (q, d) as the model gave them; all-zero rows are absent.
+        queries: embedding -> (q, d) as the model gave them, all-zero rows are absent; "lexical" ->
+            list of q titles, may be left out.
         width: answers wanted of each query.
         exclude: (q,) storage position not to be returned, -1 for none.
 
     Attributes:
-        queries: embedding -> (q, d) float32, transformed.
-        has: (q, 3) bool, which embeddings a query has.
+        queries: embedding -> (q, d) float32, transformed; "lexical" -> ``count_terms`` of the
+            titles, with no terms where a title or the index's lexical part is missing.
+        has: (q, 4) bool, what a query can be compared by.
         present: (q, a) bool, the same of the active similarities.
     """
 
     def __init__(self, index, fuser, queries, width, exclude):
         self.index, self.fuser, self.width, self.exclude = index, fuser, width, exclude
-        self.columns, self.names = zip(*fuser.active())
         self.queries = {name: index.transforms[name](queries[name]) for name in EMBEDDINGS}
-        self.has = np.stack([rows.any(axis=1) for rows in self.queries.values()], axis=1)
+        titles = queries.get("lexical") if index.lexical else None
+        counts = count_terms([""] * len(self) if titles is None else titles)
+        has = [rows.any(axis=1) for rows in self.queries.values()]
+        self.has = np.stack([*has, np.diff(counts.indptr) > 0], axis=1)
+        self.queries["lexical"] = counts
+        self._aim()
+
+    def _aim(self):
+        self.columns, self.names = zip(*self.fuser.active())
         self.present = self.has[:, self.columns]
+
+    def narrowed(self, fuser, width):
+        """The same queries with another fuser and number of answers."""
+        other = copy(self)
+        other.fuser, other.width = fuser, width
+        other._aim()
+        return other
 
     def __len__(self):
         return len(self.exclude)
@@ -150,6 +168,10 @@ class Batch:
                 cosines = np.einsum("nd,nd->n", ours, theirs)
                 both = self.has[query[some], column] & self.index.present[row[some], column]
                 found[some, column] = np.where(both, cosines, np.nan)
+        both = np.flatnonzero(self.has[query, -1] & self.index.present[row, -1])
+        if len(both):
+            counts = self.queries["lexical"][query[both]]
+            found[both, -1] = self.index.lexical.similarities(counts, row[both])
         return found.round(DECIMALS)
 
     def best(self, query, row):

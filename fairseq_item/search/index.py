@@ -1,7 +1,8 @@
 """An index folder: what a search needs of the indexed items, opened without reading it all.
 
 ``global.npy``, ``title.npy``, ``image.npy``   transformed embeddings, see ``vectors``
-``present.npy``                                (n, 3) bool: which embeddings an item has
+``lexical.*``                                  titles, see ``lexical``; not in old folders
+``present.npy``                                (n, 4) bool: what an item can be compared by
 ``fused.faiss``, or ``{name}.faiss`` for each  faiss indexes of the items that have the embeddings;
                                                none for --factory Flat, where the vectors are all
                                                it takes
@@ -20,6 +21,8 @@ from fairseq_item.data.tsv import Table, check_ids, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.search import calibration
 from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, read_meta
+from fairseq_item.search.hits import SIMILARITIES
+from fairseq_item.search.lexical import LexicalIndex
 from fairseq_item.search.transforms import load_transform
 from fairseq_item.search.vectors import Vectors
 
@@ -43,7 +46,8 @@ class ItemIndex:
 
     Attributes:
         vectors: embedding -> ``Vectors`` (n, d), transformed and L2-normalised.
-        present: (n, 3) bool, columns in the order of ``EMBEDDINGS``.
+        lexical: ``LexicalIndex``, or None.
+        present: (n, 4) bool, columns in the order of ``SIMILARITIES``.
         faiss: "fused", or embeddings that items have -> faiss index over inner products whose ids
             are storage positions; empty where the search is exact.
         transforms: embedding -> transform.
@@ -54,6 +58,7 @@ class ItemIndex:
     """
 
     vectors: dict
+    lexical: LexicalIndex | None
     present: np.ndarray
     faiss: dict
     transforms: dict
@@ -78,14 +83,18 @@ class ItemIndex:
             name: Vectors.open(embedding_path(path, name), (len(items), meta["dims"][name]))
             for name in EMBEDDINGS
         }
+        # Folders made before there was a lexical similarity search without.
+        calibrations = {"lexical": calibration.Uncalibrated()}
+        for name, values in meta["calibrations"].items():
+            calibrations[name] = calibration.from_json(values)
+        lexical = LexicalIndex.open(path, len(items)) if "lexical" in meta["calibrations"] else None
         return cls(
             vectors=vectors,
+            lexical=lexical,
             present=present,
             faiss=_load_lists(path, meta, present),
             transforms={name: load_transform(transform_path(path, name)) for name in EMBEDDINGS},
-            calibrations={
-                name: calibration.from_json(values) for name, values in meta["calibrations"].items()
-            },
+            calibrations=calibrations,
             items=items,
             meta=meta,
         )
@@ -136,7 +145,9 @@ def _load_present(path, count):
         present = np.load(file)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{file} is damaged ({error}); run item-index again") from None
-    if present.shape != (count, len(EMBEDDINGS)):
+    if present.shape == (count, len(EMBEDDINGS)):  # made before there was a lexical similarity
+        present = np.pad(present, ((0, 0), (0, 1)))
+    if present.shape != (count, len(SIMILARITIES)):
         raise InputError(f"{file} does not fit the {count} items; run item-index again")
     return present
 

@@ -50,7 +50,8 @@ def fused_search(
 
     Args:
         index: ``ItemIndex``.
-        queries: embedding -> (q, d) as the model gave them; all-zero rows are absent.
+        queries: embedding -> (q, d) as the model gave them, all-zero rows are absent; "lexical" ->
+            list of q titles, without which there is no lexical similarity.
         k: answers a query; may exceed the number of items.
         fusion: "max" or "sum"; None takes the index's own.
         weights: of the similarities; None takes the index's own.
@@ -58,6 +59,9 @@ def fused_search(
         exclude: (q,) storage positions not to be returned, -1 for none.
         block: queries worked on at a time. Memory is in proportion to it, not to q times n.
         device: "cpu", or the GPU that compares; of no use to approximate indexes.
+
+    Raises:
+        InputError: the index has no lexical similarity and is asked for it.
 
     Returns:
         Results: fewer than k answers where fewer items share a similarity with the query.
@@ -68,6 +72,8 @@ def fused_search(
     else:
         only = [float(similarity == name) for name in SIMILARITIES]
         fuser = Fuser("sum", only, {similarity: Uncalibrated()})
+    if fuser.weights[-1] and index.lexical is None:
+        raise InputError("the index has no lexical similarity; run item-index again")
     count = len(queries[EMBEDDINGS[0]])
     exclude = np.full(count, -1) if exclude is None else np.asarray(exclude)
     width = min(k, len(index))
@@ -79,7 +85,7 @@ def fused_search(
     block = block or min(QUERIES_A_TIME, max(1, ANSWERS_A_TIME // width))
     for start in range(0, count, block):
         some = slice(start, start + block)
-        asked = {name: queries[name][some] for name in EMBEDDINGS}
+        asked = {name: values[some] for name, values in queries.items()}
         batch = Batch(index, fuser, asked, width, exclude[some])
         found = search_exactly(batch, device) if index.exact else search_lists(batch)
         query, place = found.query + start, rank(found.query)
@@ -94,7 +100,7 @@ def search(index, queries, query_ids, k, exclude_self=False, **settings):
 
     Args:
         index: ``ItemIndex``.
-        queries: embedding -> (q, d), all-zero rows where absent.
+        queries: as in :func:`fused_search`.
         query_ids: list of q ids.
         k: answers a query, at most.
         exclude_self: leave out the item that has the query's id.
@@ -105,7 +111,7 @@ def search(index, queries, query_ids, k, exclude_self=False, **settings):
     """
 
     def rows(start, stop):
-        return {name: queries[name][start:stop] for name in EMBEDDINGS}
+        return {name: values[start:stop] for name, values in queries.items()}
 
     return dict(answers(index, rows, query_ids, k, exclude_self, **settings))
 
@@ -115,7 +121,7 @@ def answers(index, rows, query_ids, k, exclude_self=False, **settings):
 
     Args:
         index, query_ids, k, exclude_self, settings: as in :func:`search`.
-        rows: function of a first and a last position -> embedding -> (b, d).
+        rows: function of a first and a last position that gives these queries.
 
     Yields:
         (query id, list of ``Hit``, best first).

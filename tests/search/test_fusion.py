@@ -1,5 +1,9 @@
 """Fused search against a twin that scores every pair."""
 
+import json
+import math
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -11,11 +15,13 @@ from fairseq_item.errors import InputError
 from fairseq_item.search import build, exact
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.fusion import DECIMALS
-from fairseq_item.search.hits import read_hits
+from fairseq_item.search.hits import SIMILARITIES, read_hits
 from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.lexical import K1, B, terms
 from fairseq_item.search.search import embed_query, fused_search, search
 
 DIM = 6
+WORDS = ["red", "blue", "shoe", "FTM-663", "ftm663", "shirt", "靴下", "the", "the", "the", "a"]
 PAPER = {"transform": "none", "calibrate": "none", "fusion": "max", "weights": (1, 1, 1)}
 
 
@@ -30,35 +36,60 @@ def make(path, count, seed, prefix="i", absent=0.25, copies=1):
     arrays = [rng.normal(size=(count, DIM)).astype(np.float32) + 0.5 for _ in EMBEDDINGS]
     for array in arrays:
         array[rng.random(count) < absent] = 0
+    titles = [" ".join(rng.choice(WORDS, size=rng.integers(6))) for _ in range(count)]
     if copies > 1:
         for array in arrays:
             array[:] = array[rng.integers(0, count // copies, size=count)]
-    writer = EmbeddingWriter(
-        path, [{"id": f"{prefix}{i}", "title": "t"} for i in range(count)], DIM
-    )
+        titles = [titles[i] for i in rng.integers(0, count // copies, size=count)]
+    items = [{"id": f"{prefix}{i}", "title": title} for i, title in enumerate(titles)]
+    writer = EmbeddingWriter(path, items, DIM)
     writer.write(0, *arrays)
     writer.finish()
     return Embeddings.load(path)
 
 
+def bm25(titles, queries):
+    """(q, n) similarities, weights stored in float32; NaN where a title has no terms."""
+    counts = [Counter(terms(title)) for title in titles]
+    having = Counter(term for count in counts for term in count)
+    mean = max(1, sum(count.total() for count in counts) / len(counts))
+    found = np.full((len(queries), len(titles)), np.nan)
+    for q, query in enumerate(Counter(terms(query)) for query in queries):
+        for i, count in enumerate(counts):
+            norm, total = K1 * (1 - B + B * count.total() / mean), 0.0
+            for term, times in query.items():
+                rarity = np.log1p((len(counts) - having[term] + 0.5) / (having[term] + 0.5))
+                f = count[term]
+                total += times * float(np.float32(f * (K1 + 1) / (f + norm) * rarity))
+            if count and query:
+                found[q, i] = total
+    return found
+
+
 def brute_force(index, queries, k, kind, weights, exclude=None):
     """Ranked storage positions and scores, one pair at a time."""
     answers = []
-    items = {part: np.asarray(index.vectors[part], np.float64) for part in EMBEDDINGS}
+    items = {name: np.asarray(index.vectors[name], np.float64) for name in EMBEDDINGS}
+    lexical = bm25(index.items.column("title"), queries["lexical"])
     for q in range(len(queries["global"])):
-        transformed = {p: index.transforms[p](queries[p][q : q + 1])[0] for p in EMBEDDINGS}
+        transformed = {n: index.transforms[n](queries[n][q : q + 1])[0] for n in EMBEDDINGS}
         scored = []
         for i in range(len(index)):
             if exclude is not None and exclude[q] == i:
                 continue
-            parts = []
-            for part, weight in zip(EMBEDDINGS, weights):
-                ours, theirs = transformed[part], items[part][i]
-                if weight and ours.any() and theirs.any():
-                    cosine = np.dot(ours.astype(np.float64), theirs)
-                    parts.append(weight * float(index.calibrations[part](cosine.round(DECIMALS))))
-            if parts:
-                scored.append((-(max(parts) if kind == "max" else sum(parts)), i))
+            found = []
+            for name, weight in zip(SIMILARITIES, weights):
+                if name == "lexical":
+                    similarity = lexical[q, i]
+                else:
+                    ours, theirs = transformed[name], items[name][i]
+                    both = ours.any() and theirs.any()
+                    similarity = np.dot(ours.astype(np.float64), theirs) if both else math.nan
+                if weight and not math.isnan(similarity):
+                    similarity = np.round(similarity, DECIMALS)
+                    found.append(weight * float(index.calibrations[name](similarity)))
+            if found:
+                scored.append((-(max(found) if kind == "max" else sum(found)), i))
         answers.append([(i, -negative) for negative, i in sorted(scored)[:k]])
     return answers
 
@@ -89,10 +120,10 @@ def test_equal_to_brute_force(tmp_path, folders, calibrate, kind, items):
         [folders[items].path], tmp_path / "x", transform="center", calibrate=calibrate, fusion=kind
     )
     index = ItemIndex.load(tmp_path / "x")
-    for weights in [(1, 1, 1), (0.5, 2, 0), (0, 0, 1)]:
+    for weights in [(1, 1, 1), (0.5, 2, 0), (0, 0, 1), (0.5, 0, 0.5, 1), (0, 0, 0, 1)]:
         for k in (1, 7):
-            found = fused_search(index, folders["queries"].parts, k, weights=weights, block=5)
-            assert_same(found, brute_force(index, folders["queries"].parts, k, kind, weights))
+            found = fused_search(index, folders["queries"].queries(), k, weights=weights, block=5)
+            assert_same(found, brute_force(index, folders["queries"].queries(), k, kind, weights))
 
 
 @pytest.mark.parametrize("kind", ["max", "sum"])
@@ -101,10 +132,11 @@ def test_many_stretches_of_the_index(tmp_path, folders, kind, monkeypatch):
     monkeypatch.setattr("fairseq_item.search.fusion.PAIRS_A_TIME", 10)
     build_index([folders["copies"].path], tmp_path / "x", transform="whiten", calibrate="zscore")
     index = ItemIndex.load(tmp_path / "x")
-    queries = folders["queries"].parts
+    queries = folders["queries"].queries()
     for k in (4, 40):
-        found = fused_search(index, queries, k, fusion=kind, block=5)
-        assert_same(found, brute_force(index, queries, k, kind, (1, 1, 1)))
+        for weights in [(1, 1, 1), (1, 2, 3, 0.5)]:
+            found = fused_search(index, queries, k, kind, weights, block=5)
+            assert_same(found, brute_force(index, queries, k, kind, weights))
 
 
 @pytest.mark.parametrize("most", [1 << 20, 8])
@@ -119,9 +151,15 @@ def test_many_equal_items(tmp_path, kind, most, monkeypatch):
     titles = items.rows("title")
     copies = [int((titles @ row > 0.999).sum()) for row in titles if row.any()]
     # As many answers as there are copies of the query itself, which is not to be answered, too.
-    for weights, k in [((1, 1, 1), 9), ((0, 1, 0), 1), ((0, 1, 0), copies[9])]:
+    for weights, k in [
+        ((1, 1, 1), 9),
+        ((0, 1, 0), 1),
+        ((0, 1, 0), copies[9]),
+        ((0, 0, 0, 1), 20),
+        ((0, 1, 0, 1), 9),
+    ]:
         for exclude in (np.full(15, -1), np.arange(15)):
-            queries = {part: rows[:15] for part, rows in items.parts.items()}
+            queries = items.queries(0, 15)
             found = fused_search(index, queries, k, kind, weights, exclude=exclude)
             assert_same(found, brute_force(index, queries, k, kind, weights, exclude))
 
@@ -139,7 +177,7 @@ def test_rounding_changes_no_answer(tmp_path, kind, calibrate, spread, monkeypat
     writer.finish()
     build_index([tmp_path / "e"], tmp_path / "x", calibrate=calibrate, fusion=kind)
     index, items = ItemIndex.load(tmp_path / "x"), Embeddings.load(tmp_path / "e")
-    queries = {part: items.rows(part, 0, 15) for part in EMBEDDINGS}
+    queries = items.queries(0, 15)
     monkeypatch.setitem(exact.ROWS_A_TIME, "cpu", 32)
     expected = brute_force(index, queries, 2, kind, (1, 1, 1))
     assert_same(fused_search(index, queries, 2), expected)
@@ -150,7 +188,7 @@ def test_rounding_changes_no_answer(tmp_path, kind, calibrate, spread, monkeypat
 def test_exact_with_respect_to_what_is_stored(tmp_path, folders, dtype, kind):
     build_index([folders["items"].path], tmp_path / "x", dtype=dtype, fusion=kind)
     index = ItemIndex.load(tmp_path / "x")
-    queries = folders["queries"].parts
+    queries = folders["queries"].queries()
     assert_same(fused_search(index, queries, 7), brute_force(index, queries, 7, kind, (1, 1, 1)))
 
 
@@ -160,7 +198,8 @@ def test_exact_index_holds_its_vectors_once(tmp_path, folders):
     build_index([folders["items"].path], tmp_path / "x")  # over an index of another kind
     names = {path.name for path in (tmp_path / "x").iterdir()}
     parts = {f"{part}.{end}" for part in EMBEDDINGS for end in ("npy", "transform.npz")}
-    assert names == parts | {"items.tsv", "meta.json", "present.npy"}
+    lexical = {f"lexical.{name}" for name in ("starts.npy", "columns", "weights")}
+    assert names == parts | lexical | {"items.tsv", "meta.json", "present.npy"}
     # Folders written when exact search took faiss lists hold these, too: they do no harm.
     (tmp_path / "x" / "title.faiss").write_bytes(b"as it was")
     assert len(ItemIndex.load(tmp_path / "x")) == 100
@@ -181,7 +220,7 @@ def test_all_items_alike_are_ranked_by_storage_order(tmp_path, kind):
 def test_k_beyond_the_index(tmp_path, folders):
     build_index([folders["items"].path], tmp_path / "x")
     index = ItemIndex.load(tmp_path / "x")
-    queries = folders["queries"].parts
+    queries = folders["queries"].queries()
     found = fused_search(index, queries, 1000)
     assert found.rows.shape == (12, 100)
     assert_same(found, brute_force(index, queries, 1000, "max", (1, 1, 1)))
@@ -208,7 +247,7 @@ def test_nothing_in_common_is_no_answer(tmp_path):
 def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
     build_index([folders["items"].path], tmp_path / "x", weights=(1, 2, 3))
     index = ItemIndex.load(tmp_path / "x")
-    found = fused_search(index, folders["queries"].parts, 5, similarity=part)
+    found = fused_search(index, folders["queries"].queries(), 5, similarity=part)
     column = EMBEDDINGS.index(part)
     cosines = folders["queries"].rows(part) @ folders["items"].rows(part).T
     for q in range(12):
@@ -220,13 +259,49 @@ def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
             np.testing.assert_allclose(found.scores[q], best, atol=1e-5)
 
 
+def test_words_alone_need_no_embeddings_and_a_title(tmp_path, folders):
+    build_index([folders["items"].path], tmp_path / "x")
+    index, queries = ItemIndex.load(tmp_path / "x"), folders["queries"].queries()
+    found = fused_search(index, queries, 5, similarity="lexical")
+    assert_same(
+        fused_search(index, queries, 5, "sum", (0, 0, 0, 1)),
+        brute_force(index, queries, 5, "sum", (0, 0, 0, 1)),
+    )
+    np.testing.assert_array_equal(
+        found.scores[found.rows >= 0], found.similarities[..., 3][found.rows >= 0]
+    )
+    without = {name: queries[name] for name in EMBEDDINGS}
+    assert (fused_search(index, without, 5, similarity="lexical").rows == -1).all()
+    assert np.isnan(fused_search(index, without, 5).similarities[..., 3]).all()
+
+
+def test_folders_without_a_lexical_part_search_without(tmp_path, folders):
+    """As made before there was one: three columns of presence, three weights."""
+    path = tmp_path / "x"
+    build_index([folders["items"].path], path)
+    index, queries = ItemIndex.load(path), folders["queries"].queries()
+    expected = fused_search(index, queries, 5)
+    for file in path.glob("lexical.*"):
+        file.unlink()
+    np.save(path / "present.npy", index.present[:, :3])
+    meta = json.loads((path / "meta.json").read_text())
+    del meta["calibrations"]["lexical"], meta["list_scales"]
+    (path / "meta.json").write_text(json.dumps(meta))
+    old = ItemIndex.load(path)
+    np.testing.assert_array_equal(fused_search(old, queries, 5).rows, expected.rows)
+    with pytest.raises(InputError, match="no lexical similarity; run item-index again"):
+        fused_search(old, queries, 5, similarity="lexical")
+
+
 def test_exclude_self(tmp_path, folders):
     items = folders["copies"]
     build_index([items.path], tmp_path / "x")
     index = ItemIndex.load(tmp_path / "x")
     for kind in ("max", "sum"):
-        hits = search(index, items.parts, items.ids, 4, exclude_self=True, fusion=kind)
-        expected = brute_force(index, items.parts, 4, kind, (1, 1, 1), exclude=range(len(items)))
+        hits = search(index, items.queries(), items.ids, 4, exclude_self=True, fusion=kind)
+        expected = brute_force(
+            index, items.queries(), 4, kind, (1, 1, 1), exclude=range(len(items))
+        )
         for query, answers in zip(items.ids, expected):
             assert [hit.item_id for hit in hits[query]] == [items.ids[i] for i, _ in answers]
         assert all(hit.item_id != name for name in items.ids for hit in hits[name])
@@ -248,13 +323,14 @@ def test_approximate_factories_give_well_scored_answers(tmp_path, folders):
     build_index([folders["items"].path], tmp_path / "ivf", factory="IVF4,Flat", dtype="float16")
     build_index([folders["items"].path], tmp_path / "flat", dtype="float16")
     ivf, flat = ItemIndex.load(tmp_path / "ivf"), ItemIndex.load(tmp_path / "flat")
-    queries = folders["queries"].parts
+    queries = folders["queries"].queries()
     for kind in ("max", "sum"):
         ivf.set_nprobe(4)  # all lists: no longer an approximation
-        exact = fused_search(flat, queries, 5, fusion=kind)
-        found = fused_search(ivf, queries, 5, fusion=kind)
-        np.testing.assert_array_equal(found.rows, exact.rows)
-        np.testing.assert_allclose(found.scores, exact.scores)
+        for weights in [(1, 1, 1), (1, 0, 1, 1)]:
+            exact = fused_search(flat, queries, 5, kind, weights)
+            found = fused_search(ivf, queries, 5, kind, weights)
+            np.testing.assert_array_equal(found.rows, exact.rows)
+            np.testing.assert_allclose(found.scores, exact.scores)
     with pytest.raises(InputError, match="--nprobe needs an inverted file"):
         flat.set_nprobe(4)
 
@@ -267,12 +343,12 @@ def test_commands(tmp_path, folders, capsys):
     assert "100 items indexed" in capsys.readouterr().out
     read = read_hits(hits)
     index = ItemIndex.load(out)
-    assert (index.meta["fusion"], index.meta["weights"]) == ("sum", [0.5, 1.0, 0.5])
-    assert {part: c.kind for part, c in index.calibrations.items()} == dict.fromkeys(
-        EMBEDDINGS, "zscore"
+    assert (index.meta["fusion"], index.meta["weights"]) == ("sum", [0.5, 0.0, 0.5, 1.0])
+    assert {name: c.kind for name, c in index.calibrations.items()} == dict.fromkeys(
+        SIMILARITIES, "zscore"
     )
     assert {t.kind for t in index.transforms.values()} == {"whiten"}
-    expected = brute_force(index, folders["queries"].parts, 3, "sum", (0.5, 1, 0.5))
+    expected = brute_force(index, folders["queries"].queries(), 3, "sum", (0.5, 0, 0.5, 1))
     for query, answers in zip(folders["queries"].ids, expected):
         assert [hit.item_id for hit in read.get(query, [])] == [f"i{i}" for i, _ in answers]
     search_command.main([out, "--queries", queries, "-k", "3"])
@@ -326,7 +402,7 @@ def test_direct_query(tmp_path, folders, capsys, monkeypatch):
     )
     assert asked == {"title": "red shoe", "image": None}
     first = capsys.readouterr().out.splitlines()[1].split()
-    assert first[:7] == ["1", "1.0000", "-", "1.00000", "-", "-", f"i{position}"]
+    assert first[:7] == ["1", "1.0000", "-", "1.00000", "-", "0.00000", f"i{position}"]
 
 
 class FakeModel:

@@ -1,0 +1,186 @@
+"""The lexical similarity: titles compared by the words that they share, weighted by BM25.
+
+Titles are normalised (Unicode NFKC, case folded) and cut into runs of letters and runs of digits.
+Neighbouring runs with no space between are terms once more, joined: "FTM-663" and "FTM663" both
+become "ftm", "663" and "ftm663". Scripts without spaces (Chinese, Japanese, Thai, ...) are cut into
+pairs of characters.
+
+Of a term that occurs f times in a title, in m of n titles, with l the title's number of terms over
+their mean, BM25 makes
+
+    log(1 + (n - m + 0.5) / (m + 0.5))  f (k1 + 1) / (f + k1 (1 - b + b l))
+
+and the similarity of a query is the sum of that over its terms, each as often as the query has it
+(Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009). It is
+never negative, and not symmetric.
+
+Terms are hashed into columns, so that no vocabulary is kept. The index is a sparse matrix of a row
+a title, in three files that are mapped rather than read: ``lexical.starts.npy`` (n + 1,) where each
+row begins, ``lexical.columns`` int32 and ``lexical.weights`` float32.
+"""
+
+import re
+import unicodedata
+import zlib
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from fairseq_item.errors import InputError
+
+COLUMNS = 1 << 20
+K1, B = 1.2, 0.75
+TITLES_A_TIME = 16384
+# Thai to Myanmar, Khmer, Japanese and Chinese.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_UNSPACED += "\U00020000-\U0003ffff"
+# Vowel signs and accents that NFKC leaves apart from their letters; re counts them no letters.
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x1CFF)) if unicodedata.category(c)[0] == "M")
+_RUN = re.compile(rf"[{_UNSPACED}]+|\d+|(?:(?![{_UNSPACED}])[^\W\d_][{_MARKS}]*)+")
+_PAIR = re.compile(rf"[{_UNSPACED}]")
+_CHUNK = re.compile(rf"[\w{_MARKS}]+(?:[-./_+'\u2019&][\w{_MARKS}]+)*")
+
+
+def terms(title):
+    """The terms of a title, in order, as often as they occur: list of str."""
+    found = []
+    for chunk in _CHUNK.findall(unicodedata.normalize("NFKC", title).casefold()):
+        runs = _RUN.findall(chunk)
+        for run in runs:
+            if _PAIR.match(run) and len(run) > 1:
+                found += [run[i : i + 2] for i in range(len(run) - 1)]
+            else:
+                found.append(run)
+        found += [one + other for one, other in pairwise(runs)]
+    return found
+
+
+def count_terms(titles):
+    """How often each term occurs in each title: (q, COLUMNS) float32 CSR matrix, rows sorted."""
+    columns, starts = [], [0]
+    for title in titles:
+        columns += [zlib.crc32(term.encode()) % COLUMNS for term in terms(title)]
+        starts.append(len(columns))
+    ones = np.ones(len(columns), np.float32)
+    counts = sparse.csr_matrix((ones, columns, starts), (len(starts) - 1, COLUMNS))
+    counts.sum_duplicates()
+    return counts
+
+
+def _paths(folder):
+    return [Path(folder) / f"lexical.{name}" for name in ("starts.npy", "columns", "weights")]
+
+
+def _mapped(path, dtype, mode, count):
+    return np.memmap(path, dtype, mode, shape=(count,)) if count else np.zeros(0, dtype)
+
+
+class LexicalIndex:
+    """The titles of an index.
+
+    Args:
+        starts: (n + 1,) int64.
+        columns: (m,) int32, ascending within a row.
+        weights: (m,) float32.
+    """
+
+    def __init__(self, starts, columns, weights):
+        self.starts, self.columns, self.weights = starts, columns, weights
+
+    def __len__(self):
+        return len(self.starts) - 1
+
+    @classmethod
+    def build(cls, titles, folder):
+        """Write the files; ``titles`` is an iterable, read once, some at a time."""
+        titles, paths = iter(titles), _paths(folder)
+        found, sizes, lengths = np.zeros(COLUMNS, np.int64), [], []
+        with open(paths[1], "wb") as columns, open(paths[2], "wb") as weights:
+            while some := list(islice(titles, TITLES_A_TIME)):
+                counts = count_terms(some)
+                columns.write(counts.indices.astype(np.int32).tobytes())
+                weights.write(counts.data.tobytes())
+                found += np.bincount(counts.indices, minlength=COLUMNS)
+                sizes.append(np.diff(counts.indptr))
+                lengths.append(np.asarray(counts.sum(axis=1)).ravel())
+        lengths = np.concatenate(lengths or [[]]).astype(np.float64)
+        np.save(paths[0], np.cumsum(np.concatenate([[0], *sizes]), dtype=np.int64))
+        self = cls.open(folder, len(lengths), "r+")
+        self._weigh(np.log1p((len(lengths) - found + 0.5) / (found + 0.5)), lengths)
+        return self
+
+    def _weigh(self, rarity, lengths):
+        """Turn counts into the weights of BM25, in place."""
+        norms = K1 * (1 - B + B * lengths / max(lengths.mean(), 1)) if len(lengths) else lengths
+        for start in range(0, len(self), TITLES_A_TIME):
+            rows = slice(start, start + TITLES_A_TIME)
+            starts = self.starts[start : start + TITLES_A_TIME + 1]
+            some = slice(starts[0], starts[-1])
+            counts = self.weights[some].astype(np.float64)
+            norm = np.repeat(norms[rows], np.diff(starts))
+            self.weights[some] = counts * (K1 + 1) / (counts + norm) * rarity[self.columns[some]]
+
+    @classmethod
+    def open(cls, folder, count, mode="r"):
+        """Map the files of a folder with ``count`` items.
+
+        Raises:
+            InputError: one is missing or does not fit.
+        """
+        paths = _paths(folder)
+        try:
+            starts = np.load(paths[0])
+            columns, weights = (
+                np.memmap(path, kind, mode, shape=(starts[-1],))
+                if starts[-1]
+                else np.zeros(0, kind)
+                for path, kind in zip(paths[1:], (np.int32, np.float32))
+            )
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{folder}: the lexical index is damaged ({error}); run item-index again"
+            ) from None
+        if len(starts) != count + 1:
+            raise InputError(f"{paths[0]} does not fit the {count} items; run item-index again")
+        return cls(starts, columns, weights)
+
+    @property
+    def most(self):
+        """What one term can add at most to a similarity."""
+        return (K1 + 1) * np.log(2 * len(self) + 2)
+
+    @property
+    def present(self):
+        """(n,) bool: which titles have any term."""
+        return np.diff(self.starts) > 0
+
+    def stretch(self, start, stop):
+        """Rows ``start`` to ``stop``: (stop - start, COLUMNS) CSR matrix."""
+        starts = self.starts[start : stop + 1]
+        return self._matrix(starts - starts[0], slice(starts[0], starts[-1]))
+
+    def __getitem__(self, rows):
+        """Rows at an array of positions: (m, COLUMNS) CSR matrix."""
+        sizes = self.starts[rows + 1] - self.starts[rows]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        where = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], sizes)
+        return self._matrix(starts, where)
+
+    def _matrix(self, starts, which):
+        values = np.asarray(self.weights[which]), np.asarray(self.columns[which])
+        return sparse.csr_matrix((*values, starts.astype(np.int32)), (len(starts) - 1, COLUMNS))
+
+    def similarities(self, counts, rows):
+        """Exact similarities, pair by pair.
+
+        Args:
+            counts: (m, COLUMNS) CSR matrix of :func:`count_terms`.
+            rows: (m,) positions.
+
+        Returns:
+            (m,) float64.
+        """
+        products = counts.astype(np.float64).multiply(self[rows].astype(np.float64))
+        return np.asarray(products.sum(axis=1)).ravel()
