@@ -54,7 +54,12 @@ def parser():
 
     images = p.add_argument_group("features")
     images.add_argument(
-        "--weights", type=amount, nargs=2, default=(1.0, 0.5), metavar=("TITLE", "IMAGE")
+        "--weights",
+        type=amount,
+        nargs=2,
+        default=(1.0, 0.5),
+        metavar=("TITLE", "IMAGE"),
+        help="multiply the z-scores of both; 0 leaves one out",
     )
     images.add_argument(
         "--network",

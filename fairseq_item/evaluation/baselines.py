@@ -17,8 +17,7 @@ from fairseq_item.data.tsv import read_table, unique_ids
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import image_baselines, lexical_baselines
 from fairseq_item.evaluation.ranking import DECIMALS, blocks, rank_dense, rank_sparse, top_k
-from fairseq_item.search.embeddings import EMBEDDINGS
-from fairseq_item.search.hits import Hit
+from fairseq_item.search.hits import SIMILARITIES, Hit
 from fairseq_item.search.transforms import fit_transform
 
 PAIRS = 20_000
@@ -236,5 +235,4 @@ def baseline(method, queries, items, k, **options):
 
 def _similarities(found, i):
     """The ``i``-th of similarities by name, in the order of a hit."""
-    found = {**found, "title": found.get("lexical")}
-    return tuple(math.nan if found.get(n) is None else float(found[n][i]) for n in EMBEDDINGS)
+    return tuple(math.nan if found.get(n) is None else float(found[n][i]) for n in SIMILARITIES)

@@ -11,7 +11,7 @@ COUNT = 200_000
 
 def test_memory_does_not_grow_with_the_catalogue(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARK))
-    from opening import epoch_of, open_products, resident, write_sparse
+    from loading import epoch_of, open_products, resident, write_sparse
 
     if math.isnan(resident()):
         pytest.skip("asks Linux for its memory")

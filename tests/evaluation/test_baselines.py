@@ -29,7 +29,7 @@ def data_bin(path, split, ids, seed):
 
 
 @pytest.mark.parametrize(
-    ("method", "column"), [("tfidf", 1), ("bm25", 1), ("ngrams", 1), ("pixels", 2)]
+    ("method", "column"), [("tfidf", 3), ("bm25", 3), ("ngrams", 3), ("pixels", 2)]
 )
 def test_command(tmp_path, capsys, method, column):
     train = data_bin(tmp_path, "train", ["a", "b", "c"], 0)
@@ -43,7 +43,7 @@ def test_command(tmp_path, capsys, method, column):
     for answers in hits.values():
         for hit in answers:
             given = [not math.isnan(s) for s in hit.similarities]
-            assert given == [i == column for i in range(3)]
+            assert given == [i == column for i in range(4)]
     with pytest.raises(SystemExit) as stop:
         run(
             baseline_command.main,
@@ -122,8 +122,8 @@ def test_features_equal_brute_force(tmp_path, weights):
         assert sorted(positions) == list(range(count))
         np.testing.assert_allclose(scores, total[row, positions], atol=1e-3)
         for hit, position in zip(hits, positions):
-            similarities = words[row, position], cosines[row, position]
-            for given, value, weight in zip(hit.similarities[1:], similarities, weights):
+            similarities = cosines[row, position], words[row, position]
+            for given, value, weight in zip(hit.similarities[2:], similarities, weights[::-1]):
                 assert given == pytest.approx(value, abs=1e-5) if weight else math.isnan(given)
 
 
