@@ -164,9 +164,8 @@ def test_loss_and_gradients_are_the_reference_s(dtype, of_loss, of_gradient, rec
 def test_no_loss_waits_for_the_gpu(fake_gpu, recompute, views):
     batch = sample()
     if views:
-        inputs = batch["net_input"]
-        inputs.update(view_title=inputs["title"], view_patches=inputs["patches"])
-        inputs["view_has_image"] = torch.tensor([True, True, False, True])
+        batch["view"] = {key: batch["net_input"][key] for key in ("title", "patches")}
+        batch["view"]["has_image"] = torch.tensor([True, True, False, True])
     with fake_gpu(batch) as moved:
         own = model(checkpoint_activations=recompute)
         loss, _, log = criterion(float(views))(own, moved)

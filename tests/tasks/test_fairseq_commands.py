@@ -209,7 +209,7 @@ def test_two_processes_contrast_views_with_the_products_of_both(commands, data_b
     ]
     for part, name in (
         ("model", "encoder.layers.0.fc1.weight"),
-        ("criterion", "view_contrast.log_scale"),
+        ("criterion", "view_contrast.logit_scale"),
     ):
         assert torch.allclose(*(state[part][name] for state in states), atol=1e-5)
 
@@ -226,7 +226,7 @@ def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
     assert float(lines[0]["view_weighted"]) == pytest.approx(0.5 * float(lines[0]["view"]), 1e-3)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     assert {value.dtype for value in state["model"].values()} == {torch.float32}
-    assert state["criterion"]["view_contrast.log_scale"].shape == (3,)
+    assert state["criterion"]["view_contrast.logit_scale"].shape == (3,)
     resumed = commands.train(
         data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
         "--view-contrast-weight", 0.5, updates=25,
