@@ -227,7 +227,9 @@ def test_clip_learns_to_tell_products_apart():
     built = model("clip", dropout=0.0, attention_dropout=0.0)
     inputs = batch(6)
     start = built.logit_scale.item()
-    losses = overfit(built, lambda: symmetric_contrast(*built(*inputs), slice(0, 6))[0].mean(), 3e-3)
+    losses = overfit(
+        built, lambda: symmetric_contrast(*built(*inputs), slice(0, 6))[0].mean(), 3e-3
+    )
     assert losses[-1] < 0.5 * losses[0]
     assert built.logit_scale.item() != start
 

@@ -186,6 +186,36 @@ def forward_inputs(rows=4):
     return title, patches, masked_patches[::2], masked_title, masked_patches
 
 
+@pytest.mark.parametrize("with_embeddings", [False, True])
+def test_without_images_no_image_matters_in_training_either(with_embeddings):
+    blind = model(without_images=True, dropout=0.0, attention_dropout=0.0)
+    title, patches, hidden, masked_title, masked_patches = forward_inputs()
+    masked = (hidden, masked_title, masked_patches, with_embeddings)
+    first, other = (blind(title, p, *masked) for p in (patches, 255 - patches))
+    if with_embeddings:
+        (first, parts), (other, other_parts) = first, other
+        assert all(torch.equal(a, b) for a, b in zip(parts, other_parts))
+    assert len(first.mim) == len(first.gmim) == len(first.patch_targets) == 0
+    assert all(torch.equal(a, b) for a, b in zip(first, other))
+    assert torch.equal(blind.features(title, patches), blind.features(title, 255 - patches))
+
+
+def test_embeddings_come_out_of_the_pass_that_predicts():
+    built = model(embed_layers="all").eval()
+    inputs = forward_inputs()
+    alone = built(*inputs)
+    together, embeddings = built(*inputs, with_embeddings=True)
+    for a, b in zip(alone, together):
+        assert torch.allclose(a, b, atol=1e-5)
+    title, patches, hidden, _, _ = inputs
+    encoded = built.encode(title, patches, hidden)
+    assert torch.equal(embeddings[0], encoded.title[:, 0])
+    assert torch.allclose(embeddings[2], encoded.patches.mean(1), atol=1e-6)
+    last = model().eval()
+    for a, b in zip(built.embed_last(title, patches), last.embed(title, patches)):
+        assert torch.equal(a, b)
+
+
 def test_vocabulary_is_scored_at_masked_positions_only():
     built = model().eval()
     title, patches, hidden, masked_title, masked_patches = forward_inputs()
@@ -248,3 +278,36 @@ def test_mean_pixels_are_where_the_pixel_heads_start():
 def test_image_must_be_whole_patches():
     with pytest.raises(InputError, match="--image-size 10 is not a multiple of --patch-size 4"):
         model(image_size=10)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--image-size", 0),
+        ("--image-size", 33),
+        ("--image-size", 10**7),
+        ("--image-size", 4096),  # a million patches of 4
+        ("--patch-size", 0),
+        ("--patch-size", -4),
+        ("--patch-size", 16),
+        ("--max-title-length", -1),
+        ("--encoder-layers", 0),
+        ("--encoder-embed-dim", 0),
+        ("--encoder-embed-dim", 17),
+        ("--encoder-ffn-embed-dim", -1),
+        ("--encoder-attention-heads", 0),
+        ("--encoder-attention-heads", 3),
+        ("--dropout", 1.5),
+        ("--attention-dropout", -0.1),
+        ("--dropout", float("nan")),
+    ],
+)
+def test_impossible_sizes_are_refused_in_one_line(flag, value):
+    with pytest.raises(InputError, match=f"{flag} {value}|{flag} is {value}") as refused:
+        model(**{flag[2:].replace("-", "_"): value})
+    assert "\n" not in str(refused.value)
+
+
+def test_the_cpu_kernels_are_left_out_on_demand():
+    assert model().encoder.cpu_kernels
+    assert not model(no_cpu_kernels=True).encoder.cpu_kernels

@@ -179,19 +179,26 @@ def test_two_processes_train_as_one(commands, data_bin, tmp_path):
             )
 
 
-def test_two_processes_contrast_views_with_the_products_of_both(commands, data_bin, tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [["--ddp-backend", "legacy_ddp"], [], ["--freeze-view-temperature"]],
+    ids=["legacy", "default", "default, frozen"],
+)
+def test_two_processes_contrast_views_with_the_products_of_both(
+    commands, data_bin, tmp_path, options
+):
     """An update of two batches in two processes is one of both together: loss, gradient, weights.
 
     Without gathering each process would tell apart its own products only.
     """
     exact = [
         "--dropout", 0, "--attention-dropout", 0, "--view-contrast-weight", 1,
-        "--optimizer", "momentum_sgd",
+        "--optimizer", "momentum_sgd", *options,
     ]  # fmt: skip
     one = commands.train(data_bin, tmp_path / "one", *exact, "--batch-size", 68, updates=3)
     distributed = [
         "--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn",
-        "--distributed-init-method", f"file://{tmp_path}/meet", "--ddp-backend", "legacy_ddp",
+        "--distributed-init-method", f"file://{tmp_path}/meet",
     ]  # fmt: skip
     arguments = commands.training(
         data_bin, tmp_path / "two", *exact, "--batch-size", 34, *distributed, updates=3
@@ -207,11 +214,11 @@ def test_two_processes_contrast_views_with_the_products_of_both(commands, data_b
         torch.load(tmp_path / name / "checkpoint_last.pt", weights_only=True)
         for name in ("one", "two")
     ]
-    for part, name in (
-        ("model", "encoder.layers.0.fc1.weight"),
-        ("criterion", "view_contrast.logit_scale"),
-    ):
-        assert torch.allclose(*(state[part][name] for state in states), atol=1e-5)
+    weights = [state["model"]["encoder.layers.0.fc1.weight"] for state in states]
+    assert torch.allclose(*weights, atol=1e-5)
+    if "--freeze-view-temperature" not in options:
+        scales = [state["criterion"]["view_contrast.logit_scale"] for state in states]
+        assert torch.allclose(*scales, atol=1e-5)
 
 
 def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
@@ -232,6 +239,44 @@ def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
         "--view-contrast-weight", 0.5, updates=25,
     )  # fmt: skip
     assert [line["num_updates"] for line in resumed.lines("train_inner")] == ["25"]
+
+
+@pytest.mark.parametrize("start", ["--finetune-from-model", "--restore-file"])
+def test_second_views_can_be_added_to_a_trained_model(commands, data_bin, whole, tmp_path, start):
+    """The checkpoint knows no temperatures; nor does its optimiser, which has to start anew."""
+    shutil.copy(whole[0] / "model" / "checkpoint_last.pt", tmp_path / "start.pt")
+    options = ["--view-contrast-weight", 1, start, tmp_path / "start.pt"]
+    if start == "--restore-file":
+        refused = commands.train(data_bin, tmp_path / "model", *options, updates=14, status=2)
+        assert "add --reset-optimizer" in last_line(refused)
+        options.append("--reset-optimizer")
+    updates = 14 if start == "--restore-file" else 2
+    run = commands.train(data_bin, tmp_path / "model", *options, updates=updates)
+    assert all(float(line["view"]) > 0 for line in run.lines("train_inner"))
+    state = torch.load(tmp_path / "model" / "checkpoint_last.pt", weights_only=True)
+    assert state["criterion"]["view_contrast.logit_scale"].shape == (3,)
+
+
+def test_frozen_temperatures_can_be_added_while_training_goes_on(
+    commands, data_bin, whole, tmp_path
+):
+    shutil.copy(whole[0] / "model" / "checkpoint_last.pt", tmp_path)
+    options = ["--view-contrast-weight", 1, "--freeze-view-temperature"]
+    run = commands.train(data_bin, tmp_path, *options, updates=13)
+    assert [line["num_updates"] for line in run.lines("train_inner")] == ["13"]
+
+
+def test_the_precision_that_auto_found_is_in_the_checkpoint(commands, data_bin, tmp_path):
+    run = commands.train(
+        data_bin, tmp_path, "--compute-dtype", "auto", "--without-pictures", updates=1
+    )
+    model = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["cfg"]["model"]
+    assert f"--compute-dtype auto is {model['compute_dtype']}: " in run.output
+    assert model["compute_dtype"] in ("float32", "bfloat16")
+    assert model["without_images"] is True
+    (line,) = run.lines("train_inner")
+    assert "mlm" in line
+    assert "mim" not in line
 
 
 def test_hydra(commands, data_bin, tmp_path):
@@ -289,6 +334,13 @@ def test_an_incomplete_data_bin_ends_with_one_line(commands, data_bin, tmp_path,
     run = commands.train(data, tmp_path / "model", status=2)
     assert last_line(run).startswith(f"error: {tmp_path}")
     assert message in last_line(run)
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("option", [("--crop-min-scale", 2), ("--image-size", 33)])
+def test_an_impossible_setting_ends_with_one_line(commands, data_bin, tmp_path, option):
+    run = commands.train(data_bin, tmp_path / "model", *option, status=2)
+    assert last_line(run).startswith(f"error: {option[0]} ")
     assert "Traceback" not in run.output
 
 
