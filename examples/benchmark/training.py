@@ -47,6 +47,7 @@ CONTESTANTS = {"item": item, "fairseq's layers": on_fairseq, "ViLT": vilt}
 EXTRAS = {
     "item --attention-dropout 0": {"attention_dropout": 0.0},
     "item --checkpoint-activations": {"checkpoint_activations": True},
+    "item --no-cpu-kernels": {"no_cpu_kernels": True},
     "item --compile": {"compile": True},
 }
 BATCHES = {"item_tiny": 64, "item_small": 32, "item_base": 16}

@@ -12,7 +12,7 @@ from fairseq_item.modules.contrastive import gather_rows, symmetric_contrast
 class ClipCriterion(FairseqCriterion):
     """Symmetric contrast of titles and images; negatives are all products of the update.
 
-    Of ``--update-freq`` each part is a batch of its own.
+    Under ``--update-freq`` each micro-batch is contrasted on its own.
     """
 
     def forward(self, model, sample, reduce=True):

@@ -1,4 +1,4 @@
-"""Sums over what the parts of an update logged."""
+"""Sums over what the micro-batches and processes of an update logged."""
 
 from collections import defaultdict
 

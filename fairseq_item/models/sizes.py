@@ -41,7 +41,7 @@ class TransformerConfig(InputConfig):
 
 @dataclass
 class EncoderConfig(TransformerConfig):
-    """How our own encoder computes; this changes no number, and checkpoints fit either way."""
+    """How our own encoder computes; it means the same, and checkpoints fit either way."""
 
     checkpoint_activations: bool = field(
         default=False,

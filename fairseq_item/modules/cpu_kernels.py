@@ -100,15 +100,15 @@ def _scores(q, k, layout, scale):
     return torch.baddbmm(mask, q, k.transpose(1, 2), alpha=scale)
 
 
-def _to_heads(rows, layout, parts, heads):
-    """(N, parts * heads * d) to (parts, B * heads, L, d)."""
-    split = layout.to_sequences(rows).unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
-    return split.reshape(parts, layout.batch * heads, layout.length, -1)
+def _to_heads(rows, layout, count, heads):
+    """(N, count * heads * d) to (count, B * heads, L, d)."""
+    split = layout.to_sequences(rows).unflatten(-1, (count, heads, -1)).permute(2, 0, 3, 1, 4)
+    return split.reshape(count, layout.batch * heads, layout.length, -1)
 
 
-def _from_heads(split, layout, parts, heads):
+def _from_heads(split, layout, count, heads):
     """The way back from :func:`_to_heads`."""
-    split = split.view(parts, layout.batch, heads, layout.length, -1)
+    split = split.view(count, layout.batch, heads, layout.length, -1)
     return layout.to_rows(split.permute(1, 3, 0, 2, 4).flatten(2))
 
 

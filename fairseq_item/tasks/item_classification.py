@@ -48,7 +48,6 @@ class ItemClassificationTask(ProductTask):
         self.categories = read_categories(cfg.data)
         # Kept in the checkpoint, so that predictions have names.
         self.state.merge_state_dict({"categories": self.categories})
-        self.sees_images = True
 
     def build_model(self, cfg, from_checkpoint=False):
         start, own = self.cfg.finetune_from_model, Path(self.cfg.save_dir) / "checkpoint_last.pt"
@@ -56,7 +55,6 @@ class ItemClassificationTask(ProductTask):
             check_start(start, Path(self.cfg.data) / "title" / "dict.txt")
         model = super().build_model(cfg, from_checkpoint)
         model.add_classifier(len(self.categories), self.cfg.classifier_dropout)
-        self.sees_images = model.sees_images
         return model
 
     def load_dataset(self, split, **kwargs):

@@ -51,7 +51,6 @@ class ItemPretrainingConfig(AugmentedTaskConfig):
             "help": "greatest change of contrast and colours in the second view's image, as a share"
         },
     )
-    without_images: bool = II("oc.select:model.without_images,false")
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
 
 
@@ -66,16 +65,15 @@ class ItemPretrainingTask(ProductTask):
     def load_dataset(self, split, **kwargs):
         """Load a split: shuffled and augmented anew each epoch if its name begins with "train"."""
         cfg, titles = self.cfg, self.titles(split)
-        blind = cfg.without_images  # then no image is read, and none is reconstructed
         corruption = Corruption(
             cfg.title_mask_prob,
-            0.0 if blind else cfg.patch_mask_prob,
+            cfg.patch_mask_prob if self.sees_images else 0.0,
             cfg.mismatch_prob,
             str(cfg.masked_losses_on),
         )
         data = (
             titles,
-            BlankImages(len(titles)) if blind else self.images(split),
+            self.images(split) if self.sees_images else BlankImages(len(titles)),
             self.dictionary,
             self.geometry(),
             corruption,
@@ -90,7 +88,7 @@ class ItemPretrainingTask(ProductTask):
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
-        mean = None if self.cfg.without_images else self._mean_patch()
+        mean = self._mean_patch() if self.sees_images else None
         if mean is not None:
             model.set_mean_pixels(mean)
         return model

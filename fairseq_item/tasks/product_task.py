@@ -66,6 +66,7 @@ class ProductTask(FairseqTask):
     def __init__(self, cfg, dictionary):
         super().__init__(cfg)
         self.dictionary = dictionary
+        self.sees_images = True  # until a model is built that does not
         # The task's state is kept in the checkpoint: images met later, away from the data-bin,
         # have to be prepared in the same way.
         self.state.merge_state_dict(_preparation(cfg.data))
@@ -100,7 +101,9 @@ class ProductTask(FairseqTask):
             cfg.compute_dtype = self._resumed_dtype() or resolve_compute_dtype(
                 cfg, "cpu" if self.cfg.cpu or not torch.cuda.is_available() else "cuda"
             )
-        return super().build_model(cfg, from_checkpoint)
+        model = super().build_model(cfg, from_checkpoint)
+        self.sees_images = model.sees_images
+        return model
 
     def _resumed_dtype(self):
         """The precision of the checkpoint that training will resume from, None without one."""

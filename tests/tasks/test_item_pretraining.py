@@ -236,7 +236,9 @@ def test_without_images_none_is_read(data_bin, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(data_bin, data)
     shutil.rmtree(data / "image")
-    (batches,) = epochs(task(data, without_images=True), "valid", 1)
+    the_task = task(data)
+    the_task.build_model(model_settings(without_images=True))
+    (batches,) = epochs(the_task, "valid", 1)
     assert len(batches[0]["net_input"]["masked_patches"]) == 0
     assert len(batches[0]["net_input"]["masked_title"]) > 0
 
