@@ -1,5 +1,7 @@
 """What checkpoints of version 0.1 called otherwise: the one place that knows the old names."""
 
+from omegaconf import OmegaConf, open_dict
+
 STATE = {  # of modules and parameters
     "log_scale": "logit_scale",
     "picture": "image",
@@ -17,10 +19,9 @@ def rename_keys(state, prefix=""):
 
 
 def rename_settings(cfg):
-    """Give the settings of a model's configuration (an ``OmegaConf``) their present names, in
-    place."""
-    from omegaconf import open_dict
-
+    """Give the settings of a model's configuration their present names, in place."""
+    if not OmegaConf.is_config(cfg):
+        return
     with open_dict(cfg):
         for old, new in CONFIG.items():
             if old in cfg:

@@ -97,12 +97,12 @@ class ProductTask(FairseqTask):
         it stood for before, so that it goes on as it began.
         """
         rename_settings(cfg)
-        if str(cfg.get("compute_dtype")) == "auto":
+        if str(getattr(cfg, "compute_dtype", None)) == "auto":
             cfg.compute_dtype = self._resumed_dtype() or resolve_compute_dtype(
                 cfg, "cpu" if self.cfg.cpu or not torch.cuda.is_available() else "cuda"
             )
         model = super().build_model(cfg, from_checkpoint)
-        self.sees_images = model.sees_images
+        self.sees_images = getattr(model, "sees_images", True)
         return model
 
     def _resumed_dtype(self):
