@@ -2,6 +2,7 @@
 alone."""
 
 import filecmp
+import logging
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from fairseq_item.files import atomic_path
 from fairseq_item.models.hub_interface import read_checkpoint
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.old_checkpoints import rename_settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -110,7 +113,9 @@ class ProductTask(FairseqTask):
         checkpoint = Path(self.cfg.save_dir) / self.cfg.restore_file
         if not checkpoint.is_file():
             return None
-        return read_checkpoint(checkpoint)["cfg"]["model"].get("compute_dtype")
+        kept = read_checkpoint(checkpoint)["cfg"]["model"].get("compute_dtype")
+        logger.info("--compute-dtype auto is %s, as in %s", kept, checkpoint)
+        return kept
 
     def geometry(self):
         return Geometry(self.cfg.image_size, self.cfg.patch_size, self.cfg.max_title_length)
