@@ -8,10 +8,10 @@ import types
 
 import torch
 
-from fairseq_item.commands.common import Parser, run
+from fairseq_item.commands.common import Parser, positive, run
 from fairseq_item.errors import InputError
 
-EMBEDDINGS = {
+GROUPS = {
     "token embedding (tied with the output)": ["embedding.token"],
     "title positions, modality, LayerNorm": [
         "embedding.title_position",
@@ -32,7 +32,7 @@ EMBEDDINGS = {
 def main(argv=None):
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("arch", nargs="?", default="item_base", help="registered architecture")
-    parser.add_argument("--vocabulary", type=int, default=50_000, help="entries, all included")
+    parser.add_argument("--vocabulary", type=positive, default=50_000, help="entries, all included")
     args = parser.parse_args(argv)
     from fairseq.models import ARCH_CONFIG_REGISTRY
 
@@ -45,12 +45,12 @@ def main(argv=None):
     ARCH_CONFIG_REGISTRY[args.arch](sizes)
     with torch.device("meta"):
         model = ItemModel(ItemModelConfig(**vars(sizes)), args.vocabulary, 1, 0, 2)
-    counts = dict.fromkeys(EMBEDDINGS, 0)
+    counts = dict.fromkeys(GROUPS, 0)
     for name, parameter in model.named_parameters():
-        part = next(p for p, starts in EMBEDDINGS.items() if any(map(name.startswith, starts)))
-        counts[part] += parameter.numel()
+        group = next(g for g, starts in GROUPS.items() if any(map(name.startswith, starts)))
+        counts[group] += parameter.numel()
     lines = [f"| part of {args.arch} | parameters |", "|---|---:|"]
-    lines += [f"| {part} | {count:,} |" for part, count in counts.items()]
+    lines += [f"| {group} | {count:,} |" for group, count in counts.items()]
     lines.append(f"| **all** | **{sum(counts.values()):,}** |")
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -1,6 +1,6 @@
 """The same products and objectives for every contestant, and the models that ours is held against.
 
-All of them are ``ItemModel`` with another body: the five heads, the masked places at which alone
+All of them are ``ItemModel`` with another body: the five heads, the masked positions at which alone
 they compute, the losses and the optimiser are the same.
 """
 
@@ -24,7 +24,7 @@ from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterionConfig,
 )
 from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset  # noqa: E402
-from fairseq_item.models.item import ItemModel, ItemModelConfig, MaskedPlaces  # noqa: E402
+from fairseq_item.models.item import ItemModel, ItemModelConfig, MaskedPositions  # noqa: E402
 from fairseq_item.models.resnet import whole_images  # noqa: E402
 
 VOCABULARY = 8000
@@ -222,10 +222,8 @@ class _Vilt(ItemModel):
             delattr(self.embedding, name)
 
     def forward(self, title, patches, hidden_patches, masked_title, masked_patches):
-        words, masked = (
-            title.size(1),
-            MaskedPlaces(*title.shape, patches.size(1), masked_title, masked_patches),
-        )
+        tokens = title.size(1)
+        masked = MaskedPositions(*title.shape, patches.size(1), masked_title, masked_patches)
         targets = patches.flatten(0, 1).index_select(0, masked_patches).float() / 255.0
         shown = patches.flatten(0, 1).index_fill(0, hidden_patches, 128).view_as(patches)
         with self.autocast(title.device):
@@ -234,6 +232,6 @@ class _Vilt(ItemModel):
                 attention_mask=(title != 1).long(),
                 pixel_values=whole_images(shown, self.cfg.patch_size, self.cfg.image_size),
             ).last_hidden_state
-            states = torch.cat([states[:, :words], states[:, words + 1 :]], 1)  # less its [CLS]
-            states = states.flatten(0, 1).index_select(0, masked.places)
+            states = torch.cat([states[:, :tokens], states[:, tokens + 1 :]], 1)  # less its [CLS]
+            states = states.flatten(0, 1).index_select(0, masked.flat)
             return self._predict(*masked.split(states), masked, targets)

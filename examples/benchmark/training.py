@@ -6,8 +6,8 @@ float32, autocast for bfloat16), with the same fused AdamW, in turn in one proce
 
 The share of the matrix rate counts what the objectives need, for all contestants alike. With d the
 width, f the feed-forward width, V the vocabulary, P = 3 p^2 the values of a patch, and of a product
-L places without padding, m patches, K masked tokens, M masked patches and R = 1 + K + M places that
-are read:
+L positions without padding, m patches, K masked tokens, M masked patches and R = 1 + K + M of them
+that are read:
 
     layer  = 2 L (4 d^2 + 2 d f) + 4 L^2 d        of the last one, 2 L 3 d^2 + 4 L^2 d
                                                   + 2 R (d^2 + 2 d f)
@@ -46,6 +46,7 @@ CONTESTANTS = {"item": item, "fairseq's layers": on_fairseq, "ViLT": vilt}
 EXTRAS = {
     "item --attention-dropout 0": {"attention_dropout": 0.0},
     "item --checkpoint-activations": {"checkpoint_activations": True},
+    "item --no-cpu-kernels": {"no_cpu_kernels": True},
     "item --compile": {"compile": True},
 }
 BATCHES = {"item_tiny": 64, "item_small": 32, "item_base": 16}
@@ -95,12 +96,12 @@ def needed_flops(cfg, batch):
     inputs, d, f = batch["net_input"], cfg.encoder_embed_dim, cfg.encoder_ffn_embed_dim
     patch, m = 3 * cfg.patch_size**2, inputs["patches"].size(1)
     lengths = (inputs["title"] != 1).sum(1).double() + m
-    places, squares = float(lengths.sum()), float(lengths.square().sum())
+    positions, squares = float(lengths.sum()), float(lengths.square().sum())
     tokens, patches = len(inputs["masked_title"]), len(inputs["masked_patches"])
     read = len(lengths) + tokens + patches
     dense = d * d + 2 * d * f
-    layer = 2 * places * (3 * d * d + dense) + 4 * squares * d
-    last = 2 * places * 3 * d * d + 4 * squares * d + 2 * read * dense
+    layer = 2 * positions * (3 * d * d + dense) + 4 * squares * d
+    last = 2 * positions * 3 * d * d + 4 * squares * d + 2 * read * dense
     heads = 2 * tokens * (4 * d * d + 2 * d * VOCABULARY)
     heads += 2 * patches * (3 * d * d + 2 * d * patch)
     start = 2 * len(lengths) * m * patch * d

@@ -5,20 +5,22 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
 from fairseq_item.criterions.logged import totals
-from fairseq_item.modules.contrastive import symmetric_contrast
+from fairseq_item.modules.contrastive import gather_rows, symmetric_contrast
 
 
 @register_criterion("clip", dataclass=FairseqDataclass)
 class ClipCriterion(FairseqCriterion):
     """Symmetric contrast of titles and images; negatives are all products of the update.
 
-    Of ``--update-freq`` each part is a batch of its own.
+    Under ``--update-freq`` each micro-batch is contrasted on its own.
     """
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""
         titles, images, scale = model(**sample["net_input"])
-        loss, right = symmetric_contrast(titles, images, scale)
+        (titles, images), own = gather_rows(titles, images)
+        losses, right = symmetric_contrast(titles, images, scale, own)
+        loss, right = losses.sum(), right.sum(1)
         products = sample["nsentences"]
         log = {
             "sample_size": products,

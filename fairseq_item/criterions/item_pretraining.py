@@ -1,5 +1,7 @@
 """The paper's five objectives in one criterion (equation 3)."""
 
+import logging
+import sys
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +13,9 @@ from omegaconf import II
 
 from fairseq_item.criterions.logged import totals
 from fairseq_item.criterions.view_contrast import ViewContrast
+from fairseq_item.data.settings import check_range
+
+logger = logging.getLogger(__name__)
 
 OBJECTIVES = ("itm", "mlm", "gmlm", "mim", "gmim")
 LOGGED = (*OBJECTIVES, "view")
@@ -43,15 +48,17 @@ class ItemPretrainingCriterionConfig(FairseqDataclass):
 class ItemPretrainingCriterion(FairseqCriterion):
     """ITM + 0.1 (MLM + GMLM) + 0.01 (MIM + GMIM).
 
-    Each objective is the mean over a product's own masked places, then over products. The sum over
-    products is what goes back to fairseq, with the number of products as ``sample_size``; so the
-    gradient is the same however a batch is cut over micro-batches and processes, and an objective
-    without a masked place contributes 0.
+    Each objective is the mean over a product's own masked positions, then over products. The sum
+    over products is what goes back to fairseq, with the number of products as ``sample_size``; so
+    the gradient is the same however a batch is cut over micro-batches and processes, and an
+    objective without a masked position contributes 0.
     """
 
     def __init__(self, task, cfg):
         super().__init__(task)
         self.weights = {name: float(getattr(cfg, f"{name}_weight")) for name in OBJECTIVES}
+        for name, weight in {**self.weights, "view-contrast": cfg.view_contrast_weight}.items():
+            check_range(f"--{name}-weight", weight, 0, sys.float_info.max)
         # Where the masked losses count on matched pairs only, the sum over products misses the
         # mismatched share; without this the weights would silently be halved.
         self.matched_share = max(1.0 - cfg.mismatch_prob, 1e-8)
@@ -63,12 +70,16 @@ class ItemPretrainingCriterion(FairseqCriterion):
         self.view_weight = float(cfg.view_contrast_weight)
         self.view_contrast = None
         if self.view_weight > 0:
+            check_range("--view-temperature", cfg.view_temperature, 0.01, 100)
             learned = not cfg.freeze_view_temperature
             self.view_contrast = ViewContrast(cfg.view_temperature, learned)
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""
-        predictions = model(**sample["net_input"])
+        if self.view_contrast is None:
+            predictions = model(**sample["net_input"])
+        else:
+            predictions, anchors = model(**sample["net_input"], with_embeddings=True)
         sums = self._sums(predictions, sample)
         loss = sum(self.gradient_weights[name] * sums[name] for name in OBJECTIVES)
         products = sample["nsentences"]
@@ -78,7 +89,8 @@ class ItemPretrainingCriterion(FairseqCriterion):
             log[f"{name}_weighted_sum"] = self.weights[name] * value.detach()
         log.update(self._counts(predictions, sample))
         if self.view_contrast is not None:
-            loss = loss + self._contrast(predictions, sample["match"], log)
+            views = model.embed_last(**sample["view"])
+            loss = loss + self._contrast(anchors, views, sample["match"], log)
         return loss, products, log
 
     def _sums(self, predictions, sample):
@@ -102,15 +114,15 @@ class ItemPretrainingCriterion(FairseqCriterion):
             return {
                 "title_products": sample["title_weights"].sum(),
                 "patch_products": sample["patch_weights"].sum(),
-                "places": counted.sum(),
+                "title_positions": counted.sum(),
                 "itm_right": (predictions.itm.argmax(-1) == sample["match"]).sum(),
                 "mlm_right": ((predictions.mlm.argmax(-1) == targets) & counted).sum(),
                 "gmlm_right": ((predictions.gmlm.argmax(-1) == targets) & counted).sum(),
             }
 
-    def _contrast(self, predictions, match, log):
+    def _contrast(self, anchors, views, match, log):
         """The weighted contrast of the two views, logged beside the five objectives."""
-        value, right = self.view_contrast(predictions.parts, predictions.view_parts, match)
+        value, right = self.view_contrast(anchors, views, match)
         log.update(
             view_sum=value.detach(),
             view_weighted_sum=self.view_weight * value.detach(),
@@ -120,11 +132,18 @@ class ItemPretrainingCriterion(FairseqCriterion):
         # As with the masked losses: the mismatched products say nothing, the others count more.
         return self.view_weight * value / self.matched_share
 
+    def load_state_dict(self, state_dict, *args, **kwargs):
+        """Also of a checkpoint that was trained without temperatures to learn."""
+        if not state_dict:
+            logger.info("the checkpoint has no temperatures; they start at --view-temperature")
+            return None
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
     @staticmethod
     def reduce_metrics(logging_outputs):
         """Log each objective unweighted and weighted, their total as ``loss``, and accuracies."""
         total = totals(logging_outputs)
-        products, places = total["sample_size"], total["places"]
+        products, positions = total["sample_size"], total["title_positions"]
         units = {"itm": products}
         units.update(dict.fromkeys(("mlm", "gmlm"), total["title_products"]))
         units.update(dict.fromkeys(("mim", "gmim"), total["patch_products"]))
@@ -134,7 +153,7 @@ class ItemPretrainingCriterion(FairseqCriterion):
                 for key in (name, f"{name}_weighted"):
                     metrics.log_scalar(key, total[f"{key}_sum"] / units[name], units[name], round=4)
         metrics.log_derived("loss", _total_loss)
-        right = {"itm": products, "mlm": places, "gmlm": places, "view": units["view"]}
+        right = {"itm": products, "mlm": positions, "gmlm": positions, "view": units["view"]}
         for name, count in right.items():
             if count > 0:
                 accuracy = 100 * total[f"{name}_right"] / count

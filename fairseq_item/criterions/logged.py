@@ -1,4 +1,4 @@
-"""Sums over what the parts of an update logged."""
+"""Sums over what the micro-batches and processes of an update logged."""
 
 from collections import defaultdict
 
@@ -8,8 +8,8 @@ import torch
 def totals(logging_outputs):
     """Add up the values of each key over all logging outputs.
 
-    fairseq asks for this in every update. What lies on a GPU comes from there in one token a dtype
-    and not number by number, each of which would wait for the GPU anew.
+    fairseq asks for this in every update. What lies on a GPU comes from there at once for each
+    dtype and not number by number, each of which would wait for the GPU anew.
 
     Args:
         logging_outputs: list of dicts: key -> number or tensor of one value.

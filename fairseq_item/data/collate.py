@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import get_worker_info
 
 
-class ImageRoom:
-    """Room for the images of a batch, side by side, so that collating need not copy them.
+class ImageBuffer:
+    """Memory for the images of a batch, side by side, so that collating need not copy them.
 
     In a loader's worker it is shared memory, from which the batch goes to the training process
     without a copy either.
@@ -28,7 +28,7 @@ class ImageRoom:
             self._tensors[key] = _empty_bytes(self.shape)
         return self._tensors[key]
 
-    def place(self, key, row):
+    def row(self, key, row):
         """Where the image ``key`` of one product goes, uint8 (m, p*p*3)."""
         return self.whole(key)[row]
 
@@ -42,21 +42,21 @@ def _empty_bytes(shape):
 
 
 class Samples(list):
-    """Samples whose images lie in one :class:`ImageRoom`, in the same order.
+    """Samples whose images lie in one :class:`ImageBuffer`, in the same order.
 
     Attributes:
-        room: the room.
+        buffer: the :class:`ImageBuffer`.
     """
 
-    def __init__(self, samples, room):
+    def __init__(self, samples, buffer):
         super().__init__(samples)
-        self.room = room
+        self.buffer = buffer
 
 
 def stack_images(samples, key):
     """The images ``key`` of a list of samples: uint8 (B, m, p*p*3), copied only if they must."""
     if isinstance(samples, Samples):
-        return samples.room.whole(key)
+        return samples.buffer.whole(key)
     return torch.stack([sample[key] for sample in samples])
 
 
@@ -70,32 +70,32 @@ def collate_titles(titles, cls, sep, pad):
     return torch.from_numpy(rows)
 
 
-def flat_places(places, stride, shift):
-    """Places within each product as places in the batch's flat sequence.
+def flat_positions(positions, stride, shift):
+    """Positions within each product as positions in the batch's flat sequence.
 
     Args:
-        places: list of int64 arrays, one a product.
-        stride: places a product takes in the sequence.
-        shift: where the product's first place lies.
+        positions: list of int64 arrays, one a product.
+        stride: positions a product takes in the sequence.
+        shift: where the product's first position lies.
 
     Returns:
-        int64 (K,): ``row * stride + shift + place`` of all of them, product by product.
+        int64 (K,): ``row * stride + shift + position`` of all of them, product by product.
     """
-    starts = np.arange(len(places)) * stride + shift
-    return torch.from_numpy(np.concatenate(places) + np.repeat(starts, _lengths(places)))
+    starts = np.arange(len(positions)) * stride + shift
+    return torch.from_numpy(np.concatenate(positions) + np.repeat(starts, _lengths(positions)))
 
 
-def place_weights(places, counted):
-    """One over the number of its product's places for each place, 0 where it does not count.
+def position_weights(positions, counted):
+    """One over the number of its product's positions for each, 0 where it does not count.
 
     Args:
-        places: list of arrays, one a product.
+        positions: list of arrays, one a product.
         counted: list of bools.
 
     Returns:
         float32 (K,).
     """
-    lengths = _lengths(places)
+    lengths = _lengths(positions)
     weights = np.array(counted) / np.maximum(1, lengths)
     return torch.from_numpy(np.repeat(weights, lengths).astype(np.float32))
 

@@ -6,25 +6,18 @@ from fairseq.data import FairseqDataset
 
 from fairseq_item.data.augment import stored_center_crop, stored_random_crop
 from fairseq_item.data.collate import (
-    ImageRoom,
+    ImageBuffer,
     Samples,
     collate_titles,
-    flat_places,
-    place_weights,
+    flat_positions,
+    position_weights,
     stack_images,
 )
 from fairseq_item.data.masking import mask_patches, mask_title
 from fairseq_item.data.patches import patchify
-from fairseq_item.data.second_view import (
-    change_light,
-    second_title,
-    split_tokens,
-    token_halves,
-    word_starts,
-)
-from fairseq_item.data.settings import Augmentation, Corruption, Geometry, Views
+from fairseq_item.data.settings import Augmentation, Corruption, Geometry
 
-__all__ = ["Augmentation", "Corruption", "Geometry", "ItemDataset", "Views"]
+__all__ = ["Augmentation", "Corruption", "Geometry", "ItemDataset"]
 
 
 class ItemDataset(FairseqDataset):
@@ -38,7 +31,6 @@ class ItemDataset(FairseqDataset):
         geometry: sizes the model expects.
         corruption: masks and mismatches, or None for plain products (embedding, classification).
         augmentation: None takes the centre of the image.
-        views: how each product is shown a second time, uncorrupted; None for no second view.
         seed: with the epoch and the product's index it fixes every random choice.
         fixed: draw the same masks in every epoch (validation).
         shuffle: order products at random, anew in each epoch.
@@ -52,7 +44,6 @@ class ItemDataset(FairseqDataset):
         geometry,
         corruption=None,
         augmentation=None,
-        views=None,
         seed=1,
         fixed=False,
         shuffle=False,
@@ -61,8 +52,6 @@ class ItemDataset(FairseqDataset):
             raise ValueError(f"{len(titles)} titles beside {len(images)} images")
         self.titles, self.images = titles, images
         self.geometry, self.corruption, self.augmentation = geometry, corruption, augmentation
-        self.views, self.word_starts = views, word_starts(dictionary)
-        self.halves = token_halves(dictionary) if views is not None and views.split_prob else {}
         self.seed, self.fixed, self.shuffle = seed, fixed, shuffle
         self.epoch = 0
         self.cls, self.sep, self.pad = dictionary.bos(), dictionary.eos(), dictionary.pad()
@@ -83,7 +72,7 @@ class ItemDataset(FairseqDataset):
     def _rng(self, index):
         return np.random.default_rng([self.seed, 0 if self.fixed else self.epoch, index])
 
-    def _title(self, index):
+    def title(self, index):
         """Tokens of a title without [SEP], cut to the model's length, shape (n,)."""
         tokens = self.titles[index][:-1][: self.geometry.max_title_length]
         return tokens.astype(np.int64)
@@ -92,12 +81,12 @@ class ItemDataset(FairseqDataset):
         """The title of another product that does not read the same as this one's."""
         for _ in range(8):
             other = int(rng.integers(len(self) - 1))
-            title = self._title(other + (other >= index))
+            title = self.title(other + (other >= index))
             if not np.array_equal(title, own):
                 return title, False
         return own, True
 
-    def _patches(self, index, rng, out):
+    def patches(self, index, rng, out):
         """Write the image of a product to ``out``, uint8 (m, p*p*3), and return it."""
         size, augmentation = self.geometry.image_size, self.augmentation
         if augmentation is None:
@@ -109,62 +98,49 @@ class ItemDataset(FairseqDataset):
         return out
 
     def __getitem__(self, index):
-        return self.sample(int(index), self._room(1), 0)
+        return self.sample(int(index), self._buffer(1), 0)
 
     def __getitems__(self, indices):
         """The samples of a batch, a list; torch's loader asks for them so, all at once."""
         if self.shuffle:  # what is read in order the system fetches ahead by itself, and cheaper
             self.images.prefetch(np.asarray(indices, np.int64))
-        room = self._room(len(indices))
-        samples = [self.sample(int(index), room, row) for row, index in enumerate(indices)]
-        return Samples(samples, room)
+        buffer = self._buffer(len(indices))
+        samples = [self.sample(int(index), buffer, row) for row, index in enumerate(indices)]
+        return Samples(samples, buffer)
 
-    def _room(self, count):
-        return ImageRoom(count, (self.geometry.patches, 3 * self.geometry.patch_size**2))
+    def _buffer(self, count):
+        return ImageBuffer(count, (self.geometry.patches, self.geometry.patch_dim))
 
-    def sample(self, index, room, row):
-        """A product, its images written to place ``row`` of ``room``."""
+    def sample(self, index, buffer, row):
+        """A product, its images written to row ``row`` of ``buffer``."""
         rng = self._rng(index)
-        patches = self._patches(index, rng, room.place("patches", row))
-        sample = {"id": index, "title": self._title(index), "patches": patches}
-        if self.views is not None:
-            out = room.place("view_patches", row)
-            sample.update(self._second_view(index, sample["title"], rng, out))
+        sample = self.show(index, rng, buffer, row)
         if self.corruption is not None:
             self._corrupt(sample, rng)
         return sample
 
-    def _second_view(self, index, title, rng, out):
-        views = self.views
-        lacks = rng.random() / max(views.single_prob, 1e-9)
-        has_image = not lacks < 0.5
-        if has_image and lacks < 1.0:
-            title = title[:0]
-        title = second_title(title, self.word_starts, rng, views.word_drop_prob)
-        if views.split_prob:
-            title = split_tokens(title, self.halves, rng, views.split_prob)
-        patches = self._patches(index, rng, out)
-        if views.light:
-            change_light(patches.numpy(), rng, views.light)
-        return {
-            "view_title": title[: self.geometry.max_title_length],
-            "view_patches": patches,
-            "view_has_image": has_image,
-        }
+    def show(self, index, rng, buffer, row):
+        """A product as it is: a dict with its index ``id``, its ``title`` and its ``patches``."""
+        patches = self.patches(index, rng, buffer.row("patches", row))
+        return {"id": index, "title": self.title(index), "patches": patches}
 
     def _corrupt(self, sample, rng):
         corruption, title, match = self.corruption, sample["title"], True
         if rng.random() < corruption.mismatch_prob and len(self) > 1:
             title, match = self._other_title(sample["id"], title, rng)
-        masked, places = mask_title(title, rng, self.mask, *self.vocab, corruption.title_mask_prob)
-        patch_places, hidden = mask_patches(self.geometry.patches, rng, corruption.patch_mask_prob)
+        masked, positions = mask_title(
+            title, rng, self.mask, *self.vocab, corruption.title_mask_prob
+        )
+        patch_positions, hidden = mask_patches(
+            self.geometry.patches, rng, corruption.patch_mask_prob
+        )
         sample.update(
             title=masked,
             match=match,
-            title_places=places,
-            title_targets=title[places],
-            patch_places=patch_places,
-            hidden_patches=patch_places[hidden],
+            title_positions=positions,
+            title_targets=title[positions],
+            patch_positions=patch_positions,
+            hidden_patches=patch_positions[hidden],
             # The masks stay on mismatched pairs even where their losses do not count:
             # otherwise a [MASK] would give the match away.
             counted=match or corruption.masked_losses_on == "all",
@@ -176,35 +152,25 @@ class ItemDataset(FairseqDataset):
         Returns:
             dict with ``id`` (B,), ``nsentences``, ``ntokens`` and ``net_input``: ``title`` int64
             (B, T), padded; ``patches`` uint8 (B, m, p*p*3). For pre-training ``net_input`` also
-            has flat places ``masked_title`` (K,) into B*T, ``masked_patches`` (M,) and
+            has flat positions ``masked_title`` (K,) into B*T, ``masked_patches`` (M,) and
             ``hidden_patches`` into B*m, and the batch has ``match`` (B,), ``title_targets`` (K,),
-            ``title_weights`` (K,) and ``patch_weights`` (M,): one over the number of masked places
-            of the product, 0 where its masked losses do not count. With second views ``net_input``
-            has ``view_title``, ``view_patches`` and ``view_has_image`` (B,). Empty if no samples.
+            ``title_weights`` (K,) and ``patch_weights`` (M,): one over the number of masked
+            positions of the product, 0 where its masked losses do not count. Empty if no samples.
         """
         if not samples:
             return {}
-        title = self._collate_titles([s["title"] for s in samples])
+        title = self.collate_titles([s["title"] for s in samples])
         batch = {
             "id": torch.tensor([s["id"] for s in samples]),
             "nsentences": len(samples),
             "ntokens": sum(len(s["title"]) for s in samples),
-            "net_input": {
-                "title": title,
-                "patches": stack_images(samples, "patches"),
-            },
+            "net_input": {"title": title, "patches": stack_images(samples, "patches")},
         }
-        if "view_title" in samples[0]:
-            batch["net_input"].update(
-                view_title=self._collate_titles([s["view_title"] for s in samples]),
-                view_patches=stack_images(samples, "view_patches"),
-                view_has_image=torch.tensor([s["view_has_image"] for s in samples]),
-            )
         if "match" in samples[0]:
             self._collate_targets(batch, samples, title.size(1))
         return batch
 
-    def _collate_titles(self, titles):
+    def collate_titles(self, titles):
         return collate_titles(titles, self.cls, self.sep, self.pad)
 
     def _collate_targets(self, batch, samples, width):
@@ -213,15 +179,15 @@ class ItemDataset(FairseqDataset):
 
         patches, counted = self.geometry.patches, column("counted")
         batch["net_input"].update(
-            masked_title=flat_places(column("title_places"), width, 1),
-            masked_patches=flat_places(column("patch_places"), patches, 0),
-            hidden_patches=flat_places(column("hidden_patches"), patches, 0),
+            masked_title=flat_positions(column("title_positions"), width, 1),
+            masked_patches=flat_positions(column("patch_positions"), patches, 0),
+            hidden_patches=flat_positions(column("hidden_patches"), patches, 0),
         )
         batch.update(
             match=torch.tensor([int(match) for match in column("match")]),
             title_targets=torch.from_numpy(np.concatenate(column("title_targets"))),
-            title_weights=place_weights(column("title_places"), counted),
-            patch_weights=place_weights(column("patch_places"), counted),
+            title_weights=position_weights(column("title_positions"), counted),
+            patch_weights=position_weights(column("patch_positions"), counted),
         )
 
     def num_tokens(self, index):

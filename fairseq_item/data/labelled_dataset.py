@@ -18,8 +18,8 @@ class LabelledDataset(ItemDataset):
             raise ValueError(f"{len(targets)} labels beside {len(self)} titles")
         self.targets = targets
 
-    def sample(self, index, room, row):
-        return {**super().sample(index, room, row), "target": int(self.targets[index])}
+    def sample(self, index, buffer, row):
+        return {**super().sample(index, buffer, row), "target": int(self.targets[index])}
 
     def collater(self, samples):
         """As ``ItemDataset.collater``, and ``target`` int64 (B,) and ``labelled``, an int: how

@@ -5,6 +5,7 @@ import torch
 
 from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.data.masking import mask_title
+from fairseq_item.data.settings import check_shares
 
 
 class BlankImages:
@@ -35,14 +36,15 @@ class MaskedTitleDataset(ItemDataset):
     """
 
     def __init__(self, titles, dictionary, geometry, mask_prob=0.15, **kwargs):
+        check_shares(title_mask_prob=mask_prob)
         super().__init__(titles, BlankImages(len(titles)), dictionary, geometry, **kwargs)
         self.mask_prob = mask_prob
 
-    def sample(self, index, room, row):
-        title = self._title(index)
-        masked, places = mask_title(title, self._rng(index), self.mask, *self.vocab, self.mask_prob)
+    def sample(self, index, buffer, row):
+        title, rng = self.title(index), self._rng(index)
+        masked, positions = mask_title(title, rng, self.mask, *self.vocab, self.mask_prob)
         target = np.full(len(title), self.pad, np.int64)
-        target[places] = title[places]
+        target[positions] = title[positions]
         return {"id": index, "title": masked, "target": target}
 
     def collater(self, samples):
@@ -55,7 +57,7 @@ class MaskedTitleDataset(ItemDataset):
         """
         if not samples:
             return {}
-        title = self._collate_titles([s["title"] for s in samples])
+        title = self.collate_titles([s["title"] for s in samples])
         target = torch.full_like(title, self.pad)
         for row, sample in zip(target, samples):
             row[1 : len(sample["target"]) + 1] = torch.from_numpy(sample["target"])

@@ -20,7 +20,7 @@ def mask_title(tokens, rng, mask_index, vocab_start, vocab_end, prob=0.15):
         prob: share of tokens to choose.
 
     Returns:
-        (masked, positions): the title as the model sees it, shape (n,), and the sorted places
+        (masked, positions): the title as the model sees it, shape (n,), and the sorted positions
         that are to be predicted, shape (k,). ``tokens`` itself is left alone.
     """
     n = len(tokens)
@@ -47,8 +47,8 @@ def mask_patches(count, rng, prob=0.15):
         prob: share of patches to choose.
 
     Returns:
-        (positions, hidden): sorted places to reconstruct, int64 of shape (k,), and a bool array of
-        shape (k,), true where the model sees the mask patch.
+        (positions, hidden): sorted positions to reconstruct, int64 of shape (k,), and a bool array
+        of shape (k,), true where the model sees the mask patch.
     """
     if prob <= 0:
         return np.zeros(0, np.int64), np.zeros(0, bool)

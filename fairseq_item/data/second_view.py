@@ -1,6 +1,56 @@
-"""A second view of a product, as another seller might have listed it: beyond the paper."""
+"""A second view of each product, as another seller might have listed it: beyond the paper."""
 
 import numpy as np
+import torch
+
+from fairseq_item.data.collate import stack_images
+from fairseq_item.data.item_dataset import ItemDataset
+
+
+class SecondViewDataset(ItemDataset):
+    """An :class:`ItemDataset` whose batches also hold a second view of each product, uncorrupted.
+
+    The second view is drawn after the first is cropped and before it is masked, from the same
+    generator.
+
+    Args:
+        views: :class:`fairseq_item.data.settings.Views`.
+    """
+
+    def __init__(self, titles, images, dictionary, *args, views, **kwargs):
+        super().__init__(titles, images, dictionary, *args, **kwargs)
+        self.views, self.word_starts = views, word_starts(dictionary)
+        self.splits = token_splits(dictionary) if views.split else {}
+
+    def show(self, index, rng, buffer, row):
+        sample = super().show(index, rng, buffer, row)
+        lacks = rng.random() / max(self.views.single, 1e-9)
+        has_image, has_title = not lacks < 0.5, not 0.5 <= lacks < 1.0
+        title = self.second_title(sample["title"] if has_title else sample["title"][:0], rng)
+        patches = self.patches(index, rng, buffer.row("view_patches", row))
+        if self.views.light:
+            change_light(patches.numpy(), rng, self.views.light)
+        sample.update(view_title=title, view_patches=patches, view_has_image=has_image)
+        return sample
+
+    def second_title(self, title, rng):
+        """The title as another seller might write it, cut to the model's length."""
+        title = second_title(title, self.word_starts, rng, self.views.word_drop)
+        if self.views.split:
+            title = split_tokens(title, self.splits, rng, self.views.split)
+        return title[: self.geometry.max_title_length]
+
+    def collater(self, samples):
+        """As ``ItemDataset.collater``, and ``view``: a dict with ``title`` int64 (B, T'),
+        ``patches`` uint8 (B, m, p*p*3) and ``has_image`` bool (B,) of the second views."""
+        batch = super().collater(samples)
+        if batch:
+            batch["view"] = {
+                "title": self.collate_titles([s["view_title"] for s in samples]),
+                "patches": stack_images(samples, "view_patches"),
+                "has_image": torch.tensor([s["view_has_image"] for s in samples]),
+            }
+        return batch
 
 
 def second_title(tokens, starts, rng, drop_prob=0.35):
@@ -32,7 +82,7 @@ def word_starts(dictionary):
     return np.array([symbol.startswith("\u2581") for symbol in dictionary.symbols])
 
 
-def token_halves(dictionary):
+def token_splits(dictionary):
     """How each symbol of a fairseq ``Dictionary`` can be written as two others.
 
     Returns:
@@ -40,22 +90,22 @@ def token_halves(dictionary):
     """
     symbols = dictionary.symbols
     known = {symbol: i for i, symbol in enumerate(symbols) if i >= dictionary.nspecial}
-    halves = {}
+    splits = {}
     for symbol, number in known.items():
         ways = [(symbol[:i], symbol[i:]) for i in range(1, len(symbol))]
         pairs = [(known[a], known[b]) for a, b in ways if a in known and b in known]
         if pairs:
-            halves[number] = np.array(pairs, np.int64)
-    return halves
+            splits[number] = np.array(pairs, np.int64)
+    return splits
 
 
-def split_tokens(tokens, halves, rng, prob):
+def split_tokens(tokens, splits, rng, prob):
     """Break tokens in two, so that a word is met in other spellings of it (compare BPE-dropout,
     Provilkov et al. 2020, which needs the text; this needs the tokens alone).
 
     Args:
         tokens: int array of shape (n,).
-        halves: of :func:`token_halves`.
+        splits: what :func:`token_splits` returns.
         rng: ``numpy.random.Generator``.
         prob: probability that a token is broken, where it can be.
 
@@ -65,7 +115,7 @@ def split_tokens(tokens, halves, rng, prob):
     broken = rng.random(len(tokens)) < prob
     written = []
     for token, torn in zip(tokens.tolist(), broken):
-        ways = halves.get(token) if torn else None
+        ways = splits.get(token) if torn else None
         written += [token] if ways is None else ways[rng.integers(len(ways))].tolist()
     return np.array(written, tokens.dtype)
 
@@ -76,7 +126,7 @@ def change_light(patches, rng, strength):
     Args:
         patches: uint8 array of shape (..., p*p*3), colours last.
         rng: ``numpy.random.Generator``.
-        strength: greatest change, as a part: 0.4 multiplies by 0.6 to 1.4. Colours change against
+        strength: greatest change, as a share: 0.4 multiplies by 0.6 to 1.4. Colours change against
             one another by a quarter of it: products often differ in nothing else.
     """
     contrast, brightness = rng.uniform(1 - strength, 1 + strength, 2)

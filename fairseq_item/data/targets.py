@@ -16,7 +16,7 @@ UNKNOWN, NO_CATEGORY = -1, -2
 
 
 def read_categories(data_bin):
-    """Names of the leaf categories of a data-bin, a list whose place is the class.
+    """Names of the leaf categories of a data-bin, a list in the order of the classes.
 
     Raises:
         InputError: the data-bin has no leaf categories.

@@ -9,13 +9,17 @@ import torch.nn.functional as F
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
+from fairseq_item.data.settings import check_range
 from fairseq_item.models.product_model import ProductModel
-from fairseq_item.models.sizes import EncoderConfig, given, how_to_compute, transformer_sizes
-from fairseq_item.modules.encoder import Encoder
+from fairseq_item.models.sizes import (
+    EncoderConfig,
+    build_encoder,
+    set_defaults,
+    transformer_sizes,
+)
+from fairseq_item.modules.contrastive import scale_of
 from fairseq_item.modules.init import initialise_as_bert
 from fairseq_item.modules.towers import ImageTower, TitleTower
-
-MAX_SCALE = 100.0
 
 
 @dataclass
@@ -44,20 +48,22 @@ class ClipModel(ProductModel):
     classifier reads both [CLS] states.
     """
 
-    pretraining_parts = ("title_projection", "image_projection", "log_scale")
+    pretraining_only = ("title_projection", "image_projection", "logit_scale")
 
     def __init__(self, cfg, vocabulary, padding, cls, sep):
         super().__init__(cfg)
-        dim, patch_dim = cfg.encoder_embed_dim, cfg.patch_size**2 * 3
+        check_range("--temperature", cfg.temperature, 0.01, 100)
+        dim, sizes = cfg.encoder_embed_dim, self.geometry
         self.special = (padding, cls, sep)
         self.title = TitleTower(
-            vocabulary, padding, dim, cfg.max_title_length + 2, _encoder(cfg), cfg.dropout
+            vocabulary, padding, dim, cfg.max_title_length + 2, build_encoder(cfg), cfg.dropout
         )
-        patches = (cfg.image_size // cfg.patch_size) ** 2
-        self.image = ImageTower(patches, patch_dim, dim, _encoder(cfg), cfg.dropout)
+        self.image = ImageTower(
+            sizes.patches, sizes.patch_dim, dim, build_encoder(cfg), cfg.dropout
+        )
         self.title_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
         self.image_projection = nn.Linear(dim, cfg.joint_dim, bias=False)
-        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.logit_scale = nn.Parameter(torch.zeros(()))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -67,7 +73,7 @@ class ClipModel(ProductModel):
         if self.classifier is None:
             for projection in (self.title_projection, self.image_projection):
                 nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
-            nn.init.constant_(self.log_scale, -math.log(self.cfg.temperature))
+            nn.init.constant_(self.logit_scale, -math.log(self.cfg.temperature))
 
     @property
     def embedding_dim(self):
@@ -89,18 +95,15 @@ class ClipModel(ProductModel):
         """
         if self.classifier is not None:
             return self.classify(title, patches)
-        with torch.no_grad():
-            # Clipping the parameter itself, not what is computed from it, lets it come back.
-            self.log_scale.clamp_(max=math.log(MAX_SCALE))
-        return Contrasted(*self._halves(title, patches), self.log_scale.exp())
+        return Contrasted(*self.project(title, patches), scale_of(self.logit_scale))
 
-    def _halves(self, title, patches):
+    def project(self, title, patches):
         """Embeddings of title and image: float32 rows of norm 1."""
         with self.autocast(title.device):
-            halves = self.title(title), self.image(patches)
+            titles, images = self.title(title), self.image(patches)
             if self.classifier is None:
-                halves = self.title_projection(halves[0]), self.image_projection(halves[1])
-        return tuple(F.normalize(half.float(), dim=-1) for half in halves)
+                titles, images = self.title_projection(titles), self.image_projection(images)
+        return F.normalize(titles.float(), dim=-1), F.normalize(images.float(), dim=-1)
 
     def embed(self, title, patches, has_image=None):
         """The embedding of both towers, not normalised.
@@ -111,54 +114,42 @@ class ClipModel(ProductModel):
 
         Returns:
             (global, title, image), each float32 (B, embedding_dim): both towers concatenated,
-            where the half of what a product lacks is zero, then twice zeros, as CLIP's parts are
-            in the global embedding already.
+            where that of what a product lacks is zero, then twice zeros, as the global embedding
+            holds CLIP's two already.
         """
-        words, image = self._halves(title, patches)
+        titles, images = self.project(title, patches)
         special = torch.tensor(self.special, device=title.device)
-        words = words * (~torch.isin(title, special)).any(1, keepdim=True)
+        titles = titles * (~torch.isin(title, special)).any(1, keepdim=True)
         if has_image is not None:
-            image = image * has_image[:, None]
-        both = torch.cat([words, image], dim=1)
+            images = images * has_image[:, None]
+        both = torch.cat([titles, images], dim=1)
         return both, torch.zeros_like(both), torch.zeros_like(both)
 
     def features(self, title, patches, has_image=None):
         """Both [CLS] states, float32 (B, feature_dim): what a classifier reads."""
         with self.autocast(title.device):
-            words, image = self.title(title).float(), self.image(patches).float()
+            titles, images = self.title(title).float(), self.image(patches).float()
         if has_image is not None:
-            image = image * has_image[:, None]
-        return torch.cat([words, image], dim=1)
-
-
-def _encoder(cfg):
-    return Encoder(
-        cfg.encoder_layers,
-        cfg.encoder_embed_dim,
-        cfg.encoder_attention_heads,
-        cfg.encoder_ffn_embed_dim,
-        cfg.dropout,
-        cfg.attention_dropout,
-        **how_to_compute(cfg),
-    )
+            images = images * has_image[:, None]
+        return torch.cat([titles, images], dim=1)
 
 
 @register_model_architecture("item_clip", "item_clip_tiny")
 def item_clip_tiny(args):
     """Each tower as item_tiny."""
     transformer_sizes(args, 3, 128, 4, 64)
-    args.joint_dim = given(args, "joint_dim", 128)
+    set_defaults(args, joint_dim=128)
 
 
 @register_model_architecture("item_clip", "item_clip_small")
 def item_clip_small(args):
     """Each tower as item_small."""
     transformer_sizes(args, 6, 384, 6, 112)
-    args.joint_dim = given(args, "joint_dim", 256)
+    set_defaults(args, joint_dim=256)
 
 
 @register_model_architecture("item_clip", "item_clip_base")
 def item_clip_base(args):
     """Each tower as item_base: BERT-base."""
     transformer_sizes(args, 12, 768, 12, 224)
-    args.joint_dim = given(args, "joint_dim", 512)
+    set_defaults(args, joint_dim=512)

@@ -9,23 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fairseq.data import Dictionary
-from fairseq.models import (
-    ARCH_MODEL_NAME_REGISTRY,
-    ARCH_MODEL_REGISTRY,
-    MODEL_DATACLASS_REGISTRY,
-    MODEL_REGISTRY,
-)
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
 from fairseq_item.data.augment import center_crop
+from fairseq_item.data.collate import collate_titles
+from fairseq_item.data.dictionary import load_dictionary
 from fairseq_item.data.images import ImageError, decode_image, fit_square, to_rgb
-from fairseq_item.data.item_dataset import Geometry
 from fairseq_item.data.patches import patchify
 from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.errors import InputError
+from fairseq_item.modules.precision import resolve_compute_dtype
 
 
 class ItemHubInterface(nn.Module):
@@ -50,9 +46,7 @@ class ItemHubInterface(nn.Module):
         self.cfg, self.dictionary, self.tokenizer = cfg, dictionary, tokenizer
         self.digest, self.stored_image_size, self.fit = digest, stored_image_size, fit
         self.dim, self.categories = model.embedding_dim, categories
-        self.geometry = Geometry(
-            cfg.model.image_size, cfg.model.patch_size, cfg.model.max_title_length
-        )
+        self.geometry = model.geometry
 
     @property
     def device(self):
@@ -68,20 +62,20 @@ class ItemHubInterface(nn.Module):
             batch_size: products computed at once; it does not change the result.
 
         Returns:
-            (global, title, image): float32 arrays of shape (n, d), L2-normalised. A part that a
-            product lacks is all zeros.
+            (global, title, image): float32 arrays of shape (n, d), L2-normalised. What a product
+            lacks is all zeros.
 
         Raises:
             InputError: an image cannot be read, or the lists differ in length.
         """
         titles, images = _one_each(titles, images)
-        parts = [np.zeros((len(titles), self.dim), np.float32) for _ in range(3)]
+        embeddings = [np.zeros((len(titles), self.dim), np.float32) for _ in range(3)]
         for start in range(0, len(titles), batch_size):
             block = slice(start, start + batch_size)
             inputs = self._inputs(titles[block], images[block])
-            for part, rows in zip(parts, self.embed(*inputs)):
-                part[block] = rows
-        return tuple(parts)
+            for embedding, rows in zip(embeddings, self.embed(*inputs)):
+                embedding[block] = rows
+        return tuple(embeddings)
 
     def predict(self, titles=None, images=None, k=5, batch_size=64):
         """The most probable leaf categories of products given by title, image or both.
@@ -128,13 +122,10 @@ class ItemHubInterface(nn.Module):
 
     def _inputs(self, titles, images):
         """Title, patches and which products have images, as tensors on the device."""
-        tokens = [self._tokens(title) for title in titles]
-        title = torch.full(
-            (len(titles), max(map(len, tokens)) + 2), self.dictionary.pad(), dtype=torch.long
+        symbols = self.dictionary
+        title = collate_titles(
+            [self._tokens(title) for title in titles], symbols.bos(), symbols.eos(), symbols.pad()
         )
-        for row, ids in zip(title, tokens):
-            row[0], row[len(ids) + 1] = self.dictionary.bos(), self.dictionary.eos()
-            row[1 : len(ids) + 1] = torch.from_numpy(ids)
         patches = torch.from_numpy(self._all_patches(images))
         has_image = None
         if any(image is None for image in images):
@@ -152,8 +143,8 @@ class ItemHubInterface(nn.Module):
     def start_embedding(self, title, patches, has_image=None):
         """:meth:`embed` without waiting for a GPU: float32 (3, B, d) on the device."""
         with torch.inference_mode():
-            parts = self.model.embed(title, patches, has_image)
-            return nn.functional.normalize(torch.stack(parts), dim=-1)
+            embeddings = self.model.embed(title, patches, has_image)
+            return nn.functional.normalize(torch.stack(embeddings), dim=-1)
 
     def _tokens(self, title):
         ids = self.tokenizer.encode(title or "")[: self.geometry.max_title_length]
@@ -176,7 +167,7 @@ class ItemHubInterface(nn.Module):
     def _patches(self, image):
         geometry = self.geometry
         if image is None:
-            return np.zeros((geometry.patches, geometry.patch_size**2 * 3), np.uint8)
+            return np.zeros((geometry.patches, geometry.patch_dim), np.uint8)
         image = _open(image, self.stored_image_size)
         square = fit_square(image, self.stored_image_size, self.fit)
         return patchify(center_crop(np.asarray(square), geometry.image_size), geometry.patch_size)
@@ -220,17 +211,18 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
             raise InputError(
                 f"{needed} is missing; a model folder holds a checkpoint, dict.txt and bpe.model"
             )
-    state = _read(checkpoint)
+    state = read_checkpoint(checkpoint)
     cfg = OmegaConf.create(state["cfg"])
     if "compile" in cfg.model:
         cfg.model.compile = False  # worth the wait in training, and there may be no compiler here
-    dictionary = Dictionary.load(str(folder / "dict.txt"))
-    dictionary.add_symbol("<mask>")
+    if "compute_dtype" in cfg.model:
+        cfg.model.compute_dtype = resolve_compute_dtype(cfg.model, device)
+    dictionary = load_dictionary(folder / "dict.txt")
     model = _build(cfg.model, dictionary, checkpoint)
     kept = state.get("task_state") or {}
     categories = kept.get("categories")
     if categories:
-        model.become_classifier(len(categories))
+        model.add_classifier(len(categories))
     try:
         model.load_state_dict(state["model"])
     except RuntimeError as error:
@@ -252,7 +244,12 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     return hub.to(device)
 
 
-def _read(checkpoint):
+def read_checkpoint(checkpoint):
+    """What fairseq-train wrote: a dict with ``cfg``, ``model`` and more.
+
+    Raises:
+        InputError: the file is something else, or damaged.
+    """
     try:
         # weights_only: tensors and plain containers, so loading runs no code from the file.
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
@@ -276,6 +273,4 @@ def _build(cfg, dictionary, checkpoint):
     kind = ARCH_MODEL_REGISTRY.get(name) or MODEL_REGISTRY.get(name)
     if kind is None or not hasattr(kind, "embed"):
         raise InputError(f"{checkpoint} holds a model {name!r}, which this plugin does not know")
-    # A checkpoint from before an option existed has that option's default.
-    defaults = MODEL_DATACLASS_REGISTRY[ARCH_MODEL_NAME_REGISTRY.get(name, name)]()
-    return kind.build_model(OmegaConf.merge(defaults, cfg), _Vocabulary(dictionary))
+    return kind.build_model(cfg, _Vocabulary(dictionary))

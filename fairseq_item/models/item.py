@@ -1,7 +1,7 @@
 """ITEm: one encoder over title tokens and image patches, with the five pre-training heads."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from fairseq.dataclass import ChoiceEnum
@@ -9,9 +9,8 @@ from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
 from fairseq_item.models.product_model import ProductModel
-from fairseq_item.models.sizes import EncoderConfig, how_to_compute, transformer_sizes
+from fairseq_item.models.sizes import EncoderConfig, build_encoder, transformer_sizes
 from fairseq_item.modules.embeddings import ItemEmbedding
-from fairseq_item.modules.encoder import Encoder
 from fairseq_item.modules.heads import GlobalTransform, TokenTransform, VocabularyHead
 from fairseq_item.modules.init import initialise_as_bert
 from fairseq_item.modules.pooling import mean_of_tokens
@@ -25,27 +24,23 @@ class ItemModelConfig(EncoderConfig):
         default="last",
         metadata={
             "help": "global and title embeddings are read from the last layer, or from the mean "
-            "of all layers and the input, which keeps more of the words themselves"
+            "of all layers and the input, which keeps more of the tokens themselves"
         },
     )
     without_images: bool = field(
         default=False,
         metadata={
-            "help": "never look at images: an ablation; without titles: --max-title-length 0"
+            "help": "never look at images: an ablation; without titles: --max-title-length 0",
+            "argparse_alias": "--without-pictures",
         },
     )
 
 
 class Encoded(NamedTuple):
-    """Hidden states of a batch: B products, T title places, m patches, d wide."""
+    """The last layer's states of a batch: B products, T title positions, m patches, d wide."""
 
-    title: torch.Tensor  # (B, T, d), place 0 is [CLS]
+    title: torch.Tensor  # (B, T, d), position 0 is [CLS]
     patches: torch.Tensor  # (B, m, d)
-    title_mean: torch.Tensor  # (B, T, d), what embeddings are read from: see ``embed_layers``
-
-    @property
-    def cls(self):
-        return self.title[:, 0]
 
 
 class Predictions(NamedTuple):
@@ -57,40 +52,39 @@ class Predictions(NamedTuple):
     mim: torch.Tensor  # (M, patch_dim), pixels in [0, 1]
     gmim: torch.Tensor  # (M, patch_dim)
     patch_targets: torch.Tensor  # (M, patch_dim), the true pixels
-    parts: Optional[Tuple[torch.Tensor, ...]] = None  # embeddings of the batch: three (B, d)
-    view_parts: Optional[Tuple[torch.Tensor, ...]] = None  # those of the second views
 
 
-class MaskedPlaces:
+class MaskedPositions:
     """Where the objectives read the encoder: at B [CLS], K masked tokens and M masked patches.
 
     Args:
-        batch, words, patches: B, T and m.
-        masked_title: int64 (K,), flat places in B*T.
-        masked_patches: int64 (M,), flat places in B*m.
+        batch, title_length, patches: B, T and m.
+        masked_title: int64 (K,), flat positions in B*T.
+        masked_patches: int64 (M,), flat positions in B*m.
 
     Attributes:
-        title_row, title_column, patch_row, patch_column: product and place in it of what is masked.
-        places: int64 (B + K + M,), all of them as flat places in B*(T + m).
+        title_row, title_column, patch_row, patch_column: product of what is masked, and position
+            in it.
+        flat: int64 (B + K + M,), all of them as flat positions in B*(T + m).
     """
 
-    def __init__(self, batch, words, patches, masked_title, masked_patches):
-        length = words + patches
-        self.title_row = masked_title.div(words, rounding_mode="floor")
-        self.title_column = masked_title % words
+    def __init__(self, batch, title_length, patches, masked_title, masked_patches):
+        length = title_length + patches
+        self.title_row = masked_title.div(title_length, rounding_mode="floor")
+        self.title_column = masked_title % title_length
         self.patch_row = masked_patches.div(patches, rounding_mode="floor")
         self.patch_column = masked_patches % patches
         self.sizes = [batch, len(masked_title), len(masked_patches)]
-        self.places = torch.cat(
+        self.flat = torch.cat(
             [
                 torch.arange(0, batch * length, length, device=masked_title.device),
                 self.title_row * length + self.title_column,
-                self.patch_row * length + words + self.patch_column,
+                self.patch_row * length + title_length + self.patch_column,
             ]
         )
 
     def split(self, states):
-        """The states of ``places`` as those of [CLS], of tokens and of patches."""
+        """The states of ``flat`` as those of [CLS], of tokens and of patches."""
         return states.split(self.sizes)
 
 
@@ -98,39 +92,30 @@ class MaskedPlaces:
 class ItemModel(ProductModel):
     """The paper's model. Build it through fairseq, or load it with :meth:`from_pretrained`."""
 
-    pretraining_parts = ("itm", "mlm", "gmlm", "vocabulary", "mim", "gmim", "gmim_pixels")
+    pretraining_only = ("itm", "mlm", "gmlm", "vocabulary", "mim", "gmim", "gmim_pixels")
 
     def __init__(self, cfg, vocabulary, padding, cls, sep):
         super().__init__(cfg)
         self.sees_images = not cfg.without_images
-        dim = cfg.encoder_embed_dim
-        patch_dim = cfg.patch_size**2 * 3
+        dim, sizes = cfg.encoder_embed_dim, self.geometry
         self.special = (padding, cls, sep)
         self.embedding = ItemEmbedding(
             vocabulary,
             padding,
             dim,
             cfg.max_title_length + 2,
-            (cfg.image_size // cfg.patch_size) ** 2,
-            patch_dim,
+            sizes.patches,
+            sizes.patch_dim,
             cfg.dropout,
         )
-        self.encoder = Encoder(
-            cfg.encoder_layers,
-            dim,
-            cfg.encoder_attention_heads,
-            cfg.encoder_ffn_embed_dim,
-            cfg.dropout,
-            cfg.attention_dropout,
-            **how_to_compute(cfg),
-        )
+        self.encoder = build_encoder(cfg)
         self.itm = nn.Linear(dim, 2)
         self.mlm = TokenTransform(dim)
         self.gmlm = GlobalTransform(dim)
         self.vocabulary = VocabularyHead(self.embedding.token)
-        self.mim = nn.Linear(dim, patch_dim)
+        self.mim = nn.Linear(dim, sizes.patch_dim)
         self.gmim = GlobalTransform(dim)
-        self.gmim_pixels = nn.Linear(dim, patch_dim)
+        self.gmim_pixels = nn.Linear(dim, sizes.patch_dim)
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -166,39 +151,41 @@ class ItemModel(ProductModel):
         for head in (self.mim, self.gmim_pixels):
             head.bias.data.copy_(mean_patch)
 
-    def become_classifier(self, classes, dropout=0.1):
-        super().become_classifier(classes, dropout)
+    def add_classifier(self, classes, dropout=0.1):
+        super().add_classifier(classes, dropout)
         self.embedding.mask_patch.requires_grad_(False)  # no patch is hidden any more
 
     def encode(self, title, patches, hidden_patches=None, has_image=None):
-        """Hidden states of a batch.
+        """The last layer's states of a batch.
 
         Args:
             title: int64 (B, T): [CLS] tokens [SEP], padded.
             patches: uint8 (B, m, patch_dim).
-            hidden_patches: int64, flat places into B*m that show the mask patch, or None.
+            hidden_patches: int64, flat positions into B*m that show the mask patch, or None.
             has_image: bool (B,), false where the product has no image; None if all have one.
 
         Returns:
             :class:`Encoded`.
         """
-        has_image = self._seen(has_image, title)
         with self.autocast(title.device):
-            sequence, present = self._sequence(title, patches, hidden_patches, has_image)
-            states = [*self.encoder.states(sequence, present)]
-        words, last = title.size(1), states[-1]
-        read = [sequence, *states] if self.cfg.embed_layers == "all" else [last]
-        title_mean = sum(state[:, :words].float() for state in read) / len(read)
-        return Encoded(last[:, :words], last[:, words:], title_mean)
+            last = self.encoder.last(*self._sequence(title, patches, hidden_patches, has_image))
+        return Encoded(*last.split([title.size(1), patches.size(1)], dim=1))
 
     def _sequence(self, title, patches, hidden_patches=None, has_image=None):
-        """The encoder's input (B, T + m, d), and which places of it are no padding."""
+        """The encoder's input (B, T + m, d), and which positions of it are no padding."""
         present = title != self.special[0]
         images = present.new_ones(patches.shape[:2])
+        has_image = self._seen(has_image, title)
         if has_image is not None:
             images = images & has_image[:, None]
         sequence = self.embedding(title, patches, hidden_patches)
         return sequence, torch.cat([present, images], 1)
+
+    def _seen(self, has_image, title):
+        """``has_image``, but none has where the model never looks at images."""
+        if self.cfg.without_images:
+            return title.new_zeros(len(title), dtype=torch.bool)
+        return has_image
 
     def forward(
         self,
@@ -207,56 +194,48 @@ class ItemModel(ProductModel):
         hidden_patches=None,
         masked_title=None,
         masked_patches=None,
-        view_title=None,
-        view_patches=None,
-        view_has_image=None,
+        with_embeddings=False,
     ):
-        """Scores of the five objectives; the vocabulary is scored at masked places only.
+        """Scores of the five objectives; the vocabulary is scored at masked positions only.
 
         Args:
             title, patches, hidden_patches: as in :meth:`encode`.
-            masked_title: int64 (K,), flat places into B*T to predict.
-            masked_patches: int64 (M,), flat places into B*m to reconstruct.
-            view_title, view_patches, view_has_image: second views of the products, as in
-                :meth:`embed`, or None.
+            masked_title: int64 (K,), flat positions into B*T to predict.
+            masked_patches: int64 (M,), flat positions into B*m to reconstruct; none is where the
+                model never looks at images.
+            with_embeddings: return what :meth:`embed_last` does as well, of the same pass.
 
         Returns:
-            :class:`Predictions`; the embeddings of both views only if there are second ones. Of a
-            classifier the logits of the leaf categories, float32 (B, classes).
+            :class:`Predictions`, or (:class:`Predictions`, embeddings). Of a classifier the logits
+            of the leaf categories, float32 (B, classes).
         """
         if self.classifier is not None:
             return self.classify(title, patches)
-        masked = MaskedPlaces(*title.shape, patches.size(1), masked_title, masked_patches)
-        with self.autocast(title.device):
-            if view_title is None:
+        if self.cfg.without_images:
+            masked_patches = masked_patches[:0]
+        masked = MaskedPositions(*title.shape, patches.size(1), masked_title, masked_patches)
+        if with_embeddings:
+            encoded = self.encode(title, patches, hidden_patches)
+            states = torch.cat(encoded, 1).flatten(0, 1).index_select(0, masked.flat)
+        else:
+            with self.autocast(title.device):
                 sequence, present = self._sequence(title, patches, hidden_patches)
-                states = self.encoder.at(sequence, present, masked.places)
-            else:
-                encoded = self.encode(title, patches, hidden_patches)
-                whole = torch.cat([encoded.title, encoded.patches], 1).flatten(0, 1)
-                states = whole.index_select(0, masked.places)
-            targets = patches.flatten(0, 1).index_select(0, masked_patches).float() / 255.0
+                states = self.encoder.at(sequence, present, masked.flat)
+        targets = patches.flatten(0, 1).index_select(0, masked_patches).float() / 255.0
+        with self.autocast(title.device):
             predictions = self._predict(*masked.split(states), masked, targets)
-        if view_title is None:
-            return predictions
-        # The contrast is on the last layer also where embeddings are read from all layers: trained
-        # on their mean, search found a little less.
-        view = self.encode(view_title, view_patches, has_image=view_has_image)
-        return predictions._replace(
-            parts=self._parts(title, encoded.title, encoded.patches),
-            view_parts=self._parts(view_title, view.title, view.patches, view_has_image),
-        )
+        return (predictions, self._pool(title, *encoded)) if with_embeddings else predictions
 
-    def _predict(self, cls, words, pixels, masked, targets):
+    def _predict(self, cls, tokens, patches, masked, targets):
         """The five heads on the states of [CLS], masked tokens and masked patches."""
-        word_cls = cls.index_select(0, masked.title_row)
-        word_place = self.embedding.title_position(masked.title_column).to(words.dtype)
-        hidden = torch.cat([self.mlm(words), self.gmlm(word_cls, word_place)])
-        mlm, gmlm = self.vocabulary(hidden).float().split([len(words)] * 2)
+        title_cls = cls.index_select(0, masked.title_row)
+        title_position = self.embedding.title_position(masked.title_column).to(tokens.dtype)
+        hidden = torch.cat([self.mlm(tokens), self.gmlm(title_cls, title_position)])
+        mlm, gmlm = self.vocabulary(hidden).float().split([len(tokens)] * 2)
         patch_cls = cls.index_select(0, masked.patch_row)
-        patch_place = self.embedding.patch_position(masked.patch_column).to(pixels.dtype)
-        mim = self.mim(pixels).float()
-        gmim = self.gmim_pixels(self.gmim(patch_cls, patch_place)).float()
+        patch_position = self.embedding.patch_position(masked.patch_column).to(patches.dtype)
+        mim = self.mim(patches).float()
+        gmim = self.gmim_pixels(self.gmim(patch_cls, patch_position)).float()
         return Predictions(self.itm(cls).float(), mlm, gmlm, mim, gmim, targets)
 
     def embed(self, title, patches, has_image=None):
@@ -267,10 +246,26 @@ class ItemModel(ProductModel):
 
         Returns:
             (global, title, image), each float32 (B, d): h([CLS]), the mean over the title's tokens
-            and the mean over the patches. A part that a product lacks is all zeros.
+            and the mean over the patches; zeros for what a product lacks.
+        """
+        if self.cfg.embed_layers == "last":
+            return self.embed_last(title, patches, has_image)
+        tokens = title.size(1)
+        with self.autocast(title.device):
+            sequence, present = self._sequence(title, patches, has_image=has_image)
+            total = sequence[:, :tokens].float()
+            for state in self.encoder.states(sequence, present):
+                total = total + state[:, :tokens].float()
+        mean = total / (1 + len(self.encoder.layers))
+        return self._pool(title, mean, state[:, tokens:], has_image)
+
+    def embed_last(self, title, patches, has_image=None):
+        """:meth:`embed` from the last layer, whatever ``embed_layers`` says.
+
+        The contrast of views reads it: trained on the mean of all layers, search found less.
         """
         encoded = self.encode(title, patches, has_image=has_image)
-        return self._parts(title, encoded.title_mean, encoded.patches, has_image)
+        return self._pool(title, *encoded, has_image)
 
     def features(self, title, patches, has_image=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""
@@ -278,20 +273,14 @@ class ItemModel(ProductModel):
             sequence, present = self._sequence(title, patches, has_image=has_image)
             return self.encoder.first(sequence, present).float()
 
-    def _seen(self, has_image, title):
-        """``has_image``, but none has where the model never looks at images."""
-        if self.cfg.without_images:
-            return title.new_zeros(len(title), dtype=torch.bool)
-        return has_image
-
-    def _parts(self, title, title_states, patch_states, has_image=None):
+    def _pool(self, title, title_states, patch_states, has_image=None):
         """h([CLS]) and the means over tokens and patches; float32 (B, d) each."""
         has_image = self._seen(has_image, title)
         image = patch_states.float().mean(1)
         if has_image is not None:
             image = image * has_image[:, None]
-        words = mean_of_tokens(title_states, title, self.special)
-        return title_states[:, 0].float(), words, image
+        tokens = mean_of_tokens(title_states, title, self.special)
+        return title_states[:, 0].float(), tokens, image
 
 
 def _initialise(module):

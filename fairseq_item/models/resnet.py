@@ -7,8 +7,8 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
-from fairseq_item.models.product_model import ProductModel
-from fairseq_item.models.sizes import InputConfig, given
+from fairseq_item.models.product_model import ProductModel, with_defaults
+from fairseq_item.models.sizes import InputConfig, set_defaults
 
 # Name of the block in torchvision, by how much it widens a stage, and blocks of each stage.
 DEPTHS = {"18": ("BasicBlock", 1, (2, 2, 2, 2)), "50": ("Bottleneck", 4, (3, 4, 6, 3))}
@@ -38,7 +38,7 @@ class ResNetModel(ProductModel):
 
     @classmethod
     def build_model(cls, cfg, task):
-        return cls(cfg)
+        return cls(with_defaults(cfg, cls))
 
     def reset_parameters(self):
         """Draw all weights anew, as torchvision does."""
@@ -132,9 +132,7 @@ def backbone(block, layers, width):
 
 
 def _sizes(args, depth, width, image_size):
-    args.depth = given(args, "depth", depth)
-    args.width = given(args, "width", width)
-    args.image_size = given(args, "image_size", image_size)
+    set_defaults(args, depth=depth, width=width, image_size=image_size)
 
 
 @register_model_architecture("item_resnet", "item_resnet_tiny")

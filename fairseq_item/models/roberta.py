@@ -9,7 +9,7 @@ from fairseq.models.roberta.model import RobertaEncoder
 from fairseq.modules.transformer_sentence_encoder import init_bert_params
 from torch import nn
 
-from fairseq_item.models.product_model import ProductModel
+from fairseq_item.models.product_model import ProductModel, with_defaults
 from fairseq_item.models.sizes import TransformerConfig, transformer_sizes
 from fairseq_item.modules.pooling import mean_of_tokens
 
@@ -47,7 +47,7 @@ class RobertaModel(ProductModel):
 
     @classmethod
     def build_model(cls, cfg, task):
-        return cls(cfg, task.source_dictionary)
+        return cls(with_defaults(cfg, cls), task.source_dictionary)
 
     def reset_parameters(self):
         """Draw all weights anew, as fairseq's RoBERTa does."""
@@ -58,8 +58,8 @@ class RobertaModel(ProductModel):
         if self.encoder.lm_head is not None:
             nn.init.zeros_(self.encoder.lm_head.bias)
 
-    def become_classifier(self, classes, dropout=0.1):
-        super().become_classifier(classes, dropout)
+    def add_classifier(self, classes, dropout=0.1):
+        super().add_classifier(classes, dropout)
         self.encoder.lm_head = None
 
     def upgrade_state_dict_named(self, state_dict, name):
@@ -69,12 +69,12 @@ class RobertaModel(ProductModel):
                 del state_dict[key]
 
     def forward(self, title, patches=None, masked_tokens=None):
-        """Score the tokens at masked places.
+        """Score the tokens at masked positions.
 
         Args:
             title: int64 (B, T): [CLS] tokens [SEP], padded.
             patches: not looked at.
-            masked_tokens: bool (B, T), the places to score; None for all.
+            masked_tokens: bool (B, T), the positions to score; None for all.
 
         Returns:
             (logits, extra) as of fairseq's RoBERTa, logits float32 (K, vocabulary) or

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
+from fairseq_item.data.settings import check_range, check_shares
+from fairseq_item.errors import InputError
+from fairseq_item.modules.encoder import Encoder
+
 
 @dataclass
 class InputConfig(FairseqDataclass):
@@ -14,9 +18,12 @@ class InputConfig(FairseqDataclass):
     max_title_length: int = field(
         default=36, metadata={"help": "title tokens seen; longer titles are cut"}
     )
-    compute_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(
+    compute_dtype: ChoiceEnum(["float32", "bfloat16", "auto"]) = field(
         default="float32",
-        metadata={"help": "precision of the forward pass; parameters stay float32"},
+        metadata={
+            "help": "precision of the forward pass; parameters stay float32; auto: bfloat16 on a "
+            "GPU that has it, on a CPU the faster one, measured when training starts"
+        },
     )
 
 
@@ -34,7 +41,7 @@ class TransformerConfig(InputConfig):
 
 @dataclass
 class EncoderConfig(TransformerConfig):
-    """How our own encoder computes; this changes no number, and checkpoints fit either way."""
+    """How our own encoder computes; it means the same, and checkpoints fit either way."""
 
     checkpoint_activations: bool = field(
         default=False,
@@ -44,26 +51,69 @@ class EncoderConfig(TransformerConfig):
         default=False,
         metadata={"help": "put the encoder's layers through torch.compile: for GPUs"},
     )
+    no_cpu_kernels: bool = field(
+        default=False,
+        metadata={"help": "on a CPU, attention and dropout by torch alone, and rows for padding"},
+    )
 
 
-def how_to_compute(cfg):
-    """Arguments of an ``Encoder`` that :class:`EncoderConfig` adds; older checkpoints lack them."""
-    return {
-        "recompute": bool(getattr(cfg, "checkpoint_activations", False)),
-        "compiled": bool(getattr(cfg, "compile", False)),
-    }
+SIZES = (
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "joint_dim",
+    "width",
+)
+LARGEST = 65_536
+
+
+def check_sizes(cfg):
+    """Refuse sizes and probabilities that no model can have; ``cfg`` may lack some.
+
+    Raises:
+        InputError: one line that names the flag.
+    """
+    for name in SIZES:
+        check_range(f"--{name.replace('_', '-')}", getattr(cfg, name, 1), 1, LARGEST)
+    check_shares(**{name: getattr(cfg, name, 0) for name in ("dropout", "attention_dropout")})
+    dim, heads = (getattr(cfg, f"encoder_{n}", 1) for n in ("embed_dim", "attention_heads"))
+    if dim % heads:
+        raise InputError(
+            f"--encoder-embed-dim {dim} is not a multiple of --encoder-attention-heads {heads}; "
+            "change one of them"
+        )
+
+
+def build_encoder(cfg):
+    """The :class:`fairseq_item.modules.encoder.Encoder` of an :class:`EncoderConfig`."""
+    return Encoder(
+        cfg.encoder_layers,
+        cfg.encoder_embed_dim,
+        cfg.encoder_attention_heads,
+        cfg.encoder_ffn_embed_dim,
+        cfg.dropout,
+        cfg.attention_dropout,
+        recompute=cfg.checkpoint_activations,
+        compiled=cfg.compile,
+        cpu_kernels=not cfg.no_cpu_kernels,
+    )
 
 
 def transformer_sizes(args, layers, dim, heads, image_size):
-    """Fill in what the command line left open; feed-forward blocks are four times as wide."""
-    args.encoder_layers = given(args, "encoder_layers", layers)
-    args.encoder_embed_dim = given(args, "encoder_embed_dim", dim)
-    args.encoder_ffn_embed_dim = given(args, "encoder_ffn_embed_dim", 4 * args.encoder_embed_dim)
-    args.encoder_attention_heads = given(args, "encoder_attention_heads", heads)
-    args.image_size = given(args, "image_size", image_size)
+    """Set what the command line left open; feed-forward blocks are four times as wide."""
+    set_defaults(
+        args,
+        encoder_layers=layers,
+        encoder_embed_dim=dim,
+        encoder_attention_heads=heads,
+        image_size=image_size,
+    )
+    set_defaults(args, encoder_ffn_embed_dim=4 * args.encoder_embed_dim)
 
 
-def given(args, name, default):
-    """A setting of the command line, ``default`` where it was left open."""
-    value = getattr(args, name, None)
-    return default if value is None else value
+def set_defaults(args, **defaults):
+    """Set what the command line left open."""
+    for name, value in defaults.items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)

@@ -1,8 +1,13 @@
 """Contrast over the batch of all processes: every other product of the update is a negative."""
 
+import math
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+
+# The least temperature is 0.01 (as in CLIP, Radford et al. 2021).
+MAX_LOGIT_SCALE = math.log(100.0)
 
 
 class _GatherRows(torch.autograd.Function):
@@ -25,39 +30,60 @@ class _GatherRows(torch.autograd.Function):
         return gradient[ctx.own], None, None
 
 
-def gather_rows(rows):
+def gather_rows(*tensors):
     """Rows of all processes, of which each may have another number.
 
     Args:
-        rows: (B, d).
+        tensors: (B, d) each, d may differ.
 
     Returns:
-        (all rows (N, d), place of this process' first row among them).
+        (the same tensors with the rows of all processes, slice of this process' own rows).
     """
+    own = slice(0, len(tensors[0]))
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return rows, 0
+        return tensors, own
+    rows = torch.cat(tensors, dim=1)
     count = torch.tensor([len(rows)], device=rows.device)
     counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
     dist.all_gather(counts, count)
     counts, rank = torch.cat(counts).tolist(), dist.get_rank()
-    return _GatherRows.apply(rows, counts, rank), sum(counts[:rank])
+    first = sum(counts[:rank])
+    rows = _GatherRows.apply(rows, counts, rank)
+    return rows.split([tensor.size(1) for tensor in tensors], dim=1), slice(
+        first, first + counts[rank]
+    )
 
 
-def symmetric_contrast(titles, images, scale):
-    """CLIP's loss: each title is to find its image among all images, and the other way round.
+def scale_of(logit_scale):
+    """One over the temperature, whose logarithm is a parameter or a buffer.
+
+    The parameter itself is clipped and not what is computed from it: that lets it come back.
+    """
+    with torch.no_grad():
+        logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+    return logit_scale.exp()
+
+
+def symmetric_contrast(left, right, scale, own, has_left=None, has_right=None):
+    """Each row of ``left`` is to find its own row of ``right`` among all, and the other way round.
 
     Args:
-        titles, images: (B, d), rows of norm 1.
+        left, right: (N, d), rows of norm 1 of all processes.
         scale: scalar tensor, one over the temperature.
+        own: slice of the B rows of this process; the others are candidates only.
+        has_left, has_right: bool (N,), which rows are there to be found, or None for all.
 
     Returns:
-        (loss, right): the mean of both directions, summed over the B products, and how many titles
-        and images (2 values) are nearest to their own.
+        (losses (B,), found (2, B)): the mean cross-entropy of both directions, and whether the
+        nearest candidate is a row's own, from left to right and from right to left.
     """
-    both, first = gather_rows(torch.cat([titles, images], dim=1))
-    all_titles, all_images = both.chunk(2, dim=1)
-    own = torch.arange(first, first + len(titles), device=titles.device)
-    logits = (scale * titles @ all_images.T, scale * images @ all_titles.T)
-    loss = sum(F.cross_entropy(scores, own, reduction="sum") for scores in logits) / 2
-    right = torch.stack([(scores.argmax(1) == own).sum() for scores in logits])
-    return loss, right
+    target = torch.arange(own.start, own.stop, device=left.device)
+    losses, found = [], []
+    for rows, candidates, there in ((left, right, has_right), (right, left, has_left)):
+        scores = scale * (rows[own] @ candidates.T)
+        if there is not None:
+            # -1e4 rather than -inf: rows without any candidate must not turn into NaN.
+            scores = scores.masked_fill(~there[None, :], -1e4)
+        losses.append(F.cross_entropy(scores, target, reduction="none"))
+        found.append(scores.argmax(1) == target)
+    return 0.5 * (losses[0] + losses[1]), torch.stack(found)

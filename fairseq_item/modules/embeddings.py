@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-from fairseq_item.modules.dropout import Dropout
-
 
 class ItemEmbedding(nn.Module):
     """Title = token + position + modality; patch = projection + position + modality.
@@ -15,22 +13,22 @@ class ItemEmbedding(nn.Module):
         vocabulary: number of tokens, special ones included.
         padding: index of the padding token.
         dim: width of the model.
-        title_places: longest title with [CLS] and [SEP].
+        title_positions: longest title with [CLS] and [SEP].
         patches: patches of an image.
         patch_dim: values of a patch (patch_size^2 * 3).
         dropout: probability.
     """
 
-    def __init__(self, vocabulary, padding, dim, title_places, patches, patch_dim, dropout=0.1):
+    def __init__(self, vocabulary, padding, dim, title_positions, patches, patch_dim, dropout=0.1):
         super().__init__()
         self.token = nn.Embedding(vocabulary, dim, padding_idx=padding)
-        self.title_position = nn.Embedding(title_places, dim)
+        self.title_position = nn.Embedding(title_positions, dim)
         self.patch = nn.Linear(patch_dim, dim)
         self.mask_patch = nn.Parameter(torch.zeros(dim))
         self.patch_position = nn.Embedding(patches, dim)
         self.modality = nn.Embedding(2, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, title, patches, hidden_patches=None):
         """Embed a batch.
@@ -38,12 +36,12 @@ class ItemEmbedding(nn.Module):
         Args:
             title: int64 (B, T).
             patches: uint8 (B, m, patch_dim).
-            hidden_patches: int64, flat places into B*m that show the mask patch, or None.
+            hidden_patches: int64, flat positions into B*m that show the mask patch, or None.
 
         Returns:
             (B, T + m, dim).
         """
-        words = self.token(title) + self.title_position.weight[: title.size(1)]
+        tokens = self.token(title) + self.title_position.weight[: title.size(1)]
         pixels = patches.to(self.patch.weight.dtype).div_(127.5).sub_(1.0)
         image = self.patch(pixels)
         if hidden_patches is not None:
@@ -52,5 +50,5 @@ class ItemEmbedding(nn.Module):
             image = flat.index_copy(0, hidden_patches, mask).view_as(image)
         image = image + self.patch_position.weight
         of_title, of_image = self.modality.weight
-        sequence = torch.cat([words + of_title, image + of_image], dim=1)
+        sequence = torch.cat([tokens + of_title, image + of_image], dim=1)
         return self.dropout(self.norm(sequence))

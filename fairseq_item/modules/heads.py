@@ -35,7 +35,7 @@ class GlobalTransform(nn.Module):
         )
 
     def forward(self, cls, position):
-        """``cls`` and ``position``: (K, dim), a row for each masked place; returns (K, dim)."""
+        """``cls`` and ``position``: (K, dim), a row for each masked position; returns (K, dim)."""
         return self.layers(torch.cat([cls, position], dim=-1))
 
 

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-from fairseq_item.modules.dropout import Dropout
-
 
 class TitleTower(nn.Module):
     """Token and position embeddings, LayerNorm, dropout, then an encoder: BERT.
@@ -13,24 +11,24 @@ class TitleTower(nn.Module):
         vocabulary: number of tokens, special ones included.
         padding: index of the padding token.
         dim: width.
-        places: longest title with [CLS] and [SEP].
+        positions: longest title with [CLS] and [SEP].
         encoder: :class:`fairseq_item.modules.encoder.Encoder` of that width.
         dropout: probability.
     """
 
-    def __init__(self, vocabulary, padding, dim, places, encoder, dropout=0.1):
+    def __init__(self, vocabulary, padding, dim, positions, encoder, dropout=0.1):
         super().__init__()
         self.token = nn.Embedding(vocabulary, dim, padding_idx=padding)
-        self.position = nn.Embedding(places, dim)
+        self.position = nn.Embedding(positions, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.encoder = encoder
 
     def forward(self, title):
         """``title``: int64 (B, T), [CLS] first, padded; returns h([CLS]), (B, dim)."""
-        words = self.token(title) + self.position.weight[: title.size(1)]
+        tokens = self.token(title) + self.position.weight[: title.size(1)]
         present = title != self.token.padding_idx
-        return self.encoder.first(self.dropout(self.norm(words)), present)
+        return self.encoder.first(self.dropout(self.norm(tokens)), present)
 
 
 class ImageTower(nn.Module):
@@ -48,7 +46,7 @@ class ImageTower(nn.Module):
         self.cls = nn.Parameter(torch.zeros(dim))
         self.position = nn.Embedding(1 + patches, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.encoder = encoder
 
     def forward(self, patches):

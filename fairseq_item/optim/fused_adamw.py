@@ -5,8 +5,10 @@ from typing import List, Tuple
 
 import torch
 from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim import register_optimizer
 from omegaconf import II
+
+from fairseq_item.optim.torch_optimizer import TorchOptimizer
 
 
 @dataclass
@@ -25,7 +27,7 @@ class FusedAdamWConfig(FairseqDataclass):
 
 
 @register_optimizer("fused_adamw", dataclass=FusedAdamWConfig)
-class FusedAdamW(FairseqOptimizer):
+class FusedAdamW(TorchOptimizer):
     """``torch.optim.AdamW(fused=True)`` (Loshchilov and Hutter, 2019), on CPU and GPU."""
 
     def __init__(self, cfg, params):
@@ -45,10 +47,6 @@ class FusedAdamW(FairseqOptimizer):
             "eps": self.cfg.adamw_eps,
             "weight_decay": self.cfg.weight_decay,
         }
-
-    @property
-    def supports_flat_params(self):
-        return True
 
     def clip_grad_norm(self, max_norm, aggregate_norm_fn=None):
         """The norm of all gradients, which are scaled down to ``max_norm`` if that is above 0.

@@ -5,8 +5,10 @@ from typing import List
 
 import torch
 from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim import register_optimizer
 from omegaconf import II
+
+from fairseq_item.optim.torch_optimizer import TorchOptimizer
 
 
 @dataclass
@@ -19,7 +21,7 @@ class MomentumSGDConfig(FairseqDataclass):
 
 
 @register_optimizer("momentum_sgd", dataclass=MomentumSGDConfig)
-class MomentumSGD(FairseqOptimizer):
+class MomentumSGD(TorchOptimizer):
     """``torch.optim.SGD`` with momentum."""
 
     def __init__(self, cfg, params):
@@ -34,7 +36,3 @@ class MomentumSGD(FairseqOptimizer):
             "momentum": self.cfg.sgd_momentum,
             "weight_decay": self.cfg.weight_decay,
         }
-
-    @property
-    def supports_flat_params(self):
-        return True

@@ -76,10 +76,10 @@ def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
         _write(writer, start, waiting)
 
 
-def _write(writer, start, parts):
-    """Write rows from ``start`` on; returns where the next ones go."""
-    writer.write(start, *parts.cpu().numpy())
-    return start + parts.size(1)
+def _write(writer, start, embeddings):
+    """Write rows (3, B, d) from ``start`` on; returns where the next ones go."""
+    writer.write(start, *embeddings.cpu().numpy())
+    return start + embeddings.size(1)
 
 
 def batches(hub, dataset, start, stop, batch_size, workers, doing):

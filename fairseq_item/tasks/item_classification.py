@@ -11,6 +11,7 @@ from omegaconf import II
 
 from fairseq_item.data.labelled_dataset import LabelledDataset
 from fairseq_item.data.masked_titles import BlankImages
+from fairseq_item.data.settings import check_shares
 from fairseq_item.data.targets import NO_CATEGORY, UNKNOWN, read_categories, read_targets
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
@@ -43,18 +44,17 @@ class ItemClassificationTask(ProductTask):
 
     def __init__(self, cfg, dictionary):
         super().__init__(cfg, dictionary)
+        check_shares(classifier_dropout=cfg.classifier_dropout)
         self.categories = read_categories(cfg.data)
         # Kept in the checkpoint, so that predictions have names.
         self.state.merge_state_dict({"categories": self.categories})
-        self.sees_images = True
 
     def build_model(self, cfg, from_checkpoint=False):
         start, own = self.cfg.finetune_from_model, Path(self.cfg.save_dir) / "checkpoint_last.pt"
         if start and not from_checkpoint and not own.exists():
             check_start(start, Path(self.cfg.data) / "title" / "dict.txt")
         model = super().build_model(cfg, from_checkpoint)
-        model.become_classifier(len(self.categories), self.cfg.classifier_dropout)
-        self.sees_images = model.sees_images
+        model.add_classifier(len(self.categories), self.cfg.classifier_dropout)
         return model
 
     def load_dataset(self, split, **kwargs):

@@ -9,8 +9,12 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from omegaconf import II
 
-from fairseq_item.data.item_dataset import Corruption, ItemDataset, Views
+from fairseq_item.data.augment import center_crop
+from fairseq_item.data.item_dataset import Corruption, ItemDataset
+from fairseq_item.data.masked_titles import BlankImages
 from fairseq_item.data.patches import patchify
+from fairseq_item.data.second_view import SecondViewDataset
+from fairseq_item.data.settings import Views
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
 
@@ -44,7 +48,7 @@ class ItemPretrainingConfig(AugmentedTaskConfig):
     view_light: float = field(
         default=0.0,
         metadata={
-            "help": "greatest change of contrast and colours in the second view's image, as a part"
+            "help": "greatest change of contrast and colours in the second view's image, as a share"
         },
     )
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
@@ -58,43 +62,48 @@ class ItemPretrainingTask(ProductTask):
         InputError: the data-bin lacks a file.
     """
 
-    def _views(self):
-        if self.cfg.view_contrast_weight > 0:
-            names = ("view_word_drop", "view_single", "view_split", "view_light")
-            return Views(*(getattr(self.cfg, name) for name in names))
-        return None
-
     def load_dataset(self, split, **kwargs):
         """Load a split: shuffled and augmented anew each epoch if its name begins with "train"."""
-        self.datasets[split] = ItemDataset(
-            self.titles(split),
-            self.images(split),
+        cfg, titles = self.cfg, self.titles(split)
+        corruption = Corruption(
+            cfg.title_mask_prob,
+            cfg.patch_mask_prob if self.sees_images else 0.0,
+            cfg.mismatch_prob,
+            str(cfg.masked_losses_on),
+        )
+        data = (
+            titles,
+            self.images(split) if self.sees_images else BlankImages(len(titles)),
             self.dictionary,
             self.geometry(),
-            Corruption(
-                self.cfg.title_mask_prob,
-                self.cfg.patch_mask_prob,
-                self.cfg.mismatch_prob,
-                str(self.cfg.masked_losses_on),
-            ),
+            corruption,
             self.augmentation(split),
-            views=self._views(),
-            **self.sampling(split),
         )
+        if cfg.view_contrast_weight > 0:
+            views = Views(cfg.view_word_drop, cfg.view_single, cfg.view_split, cfg.view_light)
+            dataset = SecondViewDataset(*data, views=views, **self.sampling(split))
+        else:
+            dataset = ItemDataset(*data, **self.sampling(split))
+        self.datasets[split] = dataset
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
-        mean = self._mean_patch()
+        mean = self._mean_patch() if self.sees_images else None
         if mean is not None:
             model.set_mean_pixels(mean)
         return model
 
     def _mean_patch(self, sample=256) -> Optional[torch.Tensor]:
-        """Mean training patch in [0, 1], from at most ``sample`` images spread evenly."""
+        """Mean training patch in [0, 1], from at most ``sample`` images spread evenly.
+
+        Of an image whose side is no multiple of the patches' the middle counts.
+        """
         try:
             images = self.images("train")
         except InputError:
             return None  # a checkpoint in use elsewhere, without its training data
         chosen = np.unique(np.linspace(0, len(images) - 1, sample).astype(int))
-        patches = [patchify(images.image(i), self.cfg.patch_size).mean(0) for i in chosen]
+        p = self.cfg.patch_size
+        squares = (center_crop(images.image(i), max(1, images.side(i) // p) * p) for i in chosen)
+        patches = [patchify(square, p).mean(0) for square in squares]
         return torch.from_numpy(np.mean(patches, axis=0) / 255.0).float()

@@ -2,24 +2,31 @@
 alone."""
 
 import filecmp
+import logging
 import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from fairseq.data import Dictionary
+import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
 
+from fairseq_item.data.dictionary import load_dictionary
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import Augmentation, Geometry
 from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError, end_input_errors_with_one_line
 from fairseq_item.files import atomic_path
+from fairseq_item.models.hub_interface import read_checkpoint
+from fairseq_item.modules.precision import resolve_compute_dtype
+from fairseq_item.old_checkpoints import rename_settings
 from fairseq_item.tasks.prefetching import end_prefetching_at_exit
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -34,6 +41,8 @@ class ProductTaskConfig(FairseqDataclass):
     seed: int = II("common.seed")
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
+    restore_file: str = II("checkpoint.restore_file")
+    cpu: bool = II("common.cpu")
     # Batches, masks and mismatches are drawn anew in each epoch; fairseq's other settings would
     # freeze them at the first epoch's.
     rebuild_batches: bool = True
@@ -55,12 +64,13 @@ class ProductTask(FairseqTask):
     """A task on one data-bin (formats: the README).
 
     Raises:
-        InputError: the data-bin lacks a file.
+        InputError: the data-bin lacks a file, or a setting is out of range.
     """
 
     def __init__(self, cfg, dictionary):
         super().__init__(cfg)
         self.dictionary = dictionary
+        self.sees_images = True  # until a model is built that does not
         # The task's state is kept in the checkpoint: images met later, away from the data-bin,
         # have to be prepared in the same way.
         self.state.merge_state_dict(_preparation(cfg.data))
@@ -84,6 +94,30 @@ class ProductTask(FairseqTask):
 
     def max_positions(self):
         return None
+
+    def build_model(self, cfg, from_checkpoint=False):
+        """Build a model; ``cfg``, which goes into its checkpoints, is brought up to date.
+
+        ``--compute-dtype auto`` is replaced by what it stands for: when training resumes by what
+        it stood for before, so that it goes on as it began.
+        """
+        rename_settings(cfg)
+        if str(getattr(cfg, "compute_dtype", None)) == "auto":
+            cfg.compute_dtype = self._resumed_dtype() or resolve_compute_dtype(
+                cfg, "cpu" if self.cfg.cpu or not torch.cuda.is_available() else "cuda"
+            )
+        model = super().build_model(cfg, from_checkpoint)
+        self.sees_images = getattr(model, "sees_images", True)
+        return model
+
+    def _resumed_dtype(self):
+        """The precision of the checkpoint that training will resume from, None without one."""
+        checkpoint = Path(self.cfg.save_dir) / self.cfg.restore_file
+        if not checkpoint.is_file():
+            return None
+        kept = read_checkpoint(checkpoint)["cfg"]["model"].get("compute_dtype")
+        logger.info("--compute-dtype auto is %s, as in %s", kept, checkpoint)
+        return kept
 
     def geometry(self):
         return Geometry(self.cfg.image_size, self.cfg.patch_size, self.cfg.max_title_length)
@@ -150,10 +184,3 @@ def _preparation(data):
     except InputError:
         return {}
     return {"stored_image_size": meta.image_size, "fit": meta.fit}
-
-
-def load_dictionary(path):
-    """fairseq's ``Dictionary`` of ``dict.txt`` with ``<mask>`` as its last symbol."""
-    dictionary = Dictionary.load(str(path))
-    dictionary.add_symbol("<mask>")
-    return dictionary

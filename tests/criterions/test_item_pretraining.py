@@ -10,6 +10,7 @@ from fairseq_item.criterions.item_pretraining import (
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
+from fairseq_item.errors import InputError
 from fairseq_item.models.item import Predictions
 
 
@@ -136,3 +137,28 @@ def test_matched_pairs_only_keeps_the_weights():
     loss, _, _ = criterion("matched", itm_weight=0.0)(Canned(predictions), sample)
     expected = sum(WEIGHTS[name] * 2 * EXPECTED[name] for name in OBJECTIVES[1:])
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"mlm_weight": -1.0}, "--mlm-weight"),
+        ({"view_contrast_weight": float("inf")}, "--view-contrast-weight"),
+        ({"view_contrast_weight": 1.0, "view_temperature": 0.0}, "--view-temperature"),
+    ],
+)
+def test_impossible_weights_are_refused(settings, flag):
+    with pytest.raises(InputError, match=flag):
+        criterion(**settings)
+
+
+def test_temperatures_start_anew_where_the_checkpoint_has_none(caplog):
+    """fairseq stores None for a criterion without parameters."""
+    caplog.set_level("INFO")
+    contrast = criterion(view_contrast_weight=1.0, view_temperature=0.5)
+    contrast.load_state_dict(None, strict=True)
+    assert contrast.view_contrast.logit_scale.tolist() == pytest.approx([math.log(2)] * 3)
+    assert "--view-temperature" in caplog.text
+    old = {"view_contrast.log_scale": torch.tensor([1.0, 2.0, 3.0])}
+    contrast.load_state_dict(old, strict=True)
+    assert contrast.view_contrast.logit_scale.tolist() == [1.0, 2.0, 3.0]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_item.criterions.view_contrast import MAX_SCALE, ViewContrast
+from fairseq_item.criterions.view_contrast import ViewContrast
 
 
-def parts(seed, rows=6, dim=5):
+def embeddings(seed, rows=6, dim=5):
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(rows, dim, generator=generator) for _ in range(3))
 
@@ -17,7 +17,7 @@ def log_softmax(scores):
 
 
 def by_hand(anchors, views, match, temperature):
-    """The definition, pair by pair in numpy; a part that is all zeros is absent."""
+    """The definition, pair by pair in numpy; an embedding that is all zeros is absent."""
     loss = right = 0.0
     for anchor, view in zip(anchors, views):
         a, v = anchor.double().numpy(), view.double().numpy()
@@ -40,7 +40,7 @@ def by_hand(anchors, views, match, temperature):
 @pytest.mark.parametrize("match", [[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 1, 0, 0, 0, 0]])
 @pytest.mark.parametrize("absent", [[], [2], [0, 3, 5]])
 def test_it_is_the_definition(match, absent):
-    anchors, views = parts(0), parts(1)
+    anchors, views = embeddings(0), embeddings(1)
     views[1][absent] = 0.0
     views[2][[5 - row for row in absent]] = 0.0
     match = torch.tensor(match)
@@ -64,18 +64,18 @@ def test_views_that_are_orthogonal_cost_little():
 
 
 def test_no_matched_product_is_no_loss_and_no_nan():
-    anchors = tuple(part.requires_grad_() for part in parts(0))
+    anchors = tuple(part.requires_grad_() for part in embeddings(0))
     contrast = ViewContrast()
-    loss, right = contrast(anchors, parts(1), torch.zeros(6, dtype=torch.long))
+    loss, right = contrast(anchors, embeddings(1), torch.zeros(6, dtype=torch.long))
     loss.backward()
     assert float(loss) == float(right) == 0.0
     assert all(torch.isfinite(part.grad).all() for part in anchors)
-    assert torch.isfinite(contrast.log_scale.grad).all()
+    assert torch.isfinite(contrast.logit_scale.grad).all()
 
 
-def test_absent_parts_leave_no_nan_in_the_gradient():
-    anchors = tuple(part.requires_grad_() for part in parts(0))
-    views = parts(1)
+def test_absent_embeddings_leave_no_nan_in_the_gradient():
+    anchors = tuple(part.requires_grad_() for part in embeddings(0))
+    views = embeddings(1)
     for part in views:
         part[:3] = 0.0
         part.requires_grad_()
@@ -85,10 +85,10 @@ def test_absent_parts_leave_no_nan_in_the_gradient():
 
 
 def test_a_mismatched_product_is_no_anchor_but_its_view_is_a_negative():
-    anchors, views = parts(0), parts(1)
+    anchors, views = embeddings(0), embeddings(1)
     match = torch.tensor([1, 1, 1, 1, 1, 0])
     loss, _ = ViewContrast()(anchors, views, match)
-    other_anchors, other_views = parts(0), parts(1)
+    other_anchors, other_views = embeddings(0), embeddings(1)
     for part in other_anchors:
         part[5] += 1.0
     assert float(ViewContrast()(other_anchors, views, match)[0]) == pytest.approx(float(loss))
@@ -97,14 +97,43 @@ def test_a_mismatched_product_is_no_anchor_but_its_view_is_a_negative():
     assert float(ViewContrast()(anchors, other_views, match)[0]) != pytest.approx(float(loss))
 
 
-def test_temperatures_are_learned_one_a_part_and_stay_within_bounds():
+def test_temperatures_are_learned_one_an_embedding_and_stay_within_bounds():
     contrast = ViewContrast(0.1)
-    loss, _ = contrast(parts(0), parts(1), torch.ones(6, dtype=torch.long))
+    loss, _ = contrast(embeddings(0), embeddings(1), torch.ones(6, dtype=torch.long))
     loss.backward()
-    assert len(set(contrast.log_scale.grad.tolist())) == 3
+    assert len(set(contrast.logit_scale.grad.tolist())) == 3
     with torch.no_grad():
-        contrast.log_scale.fill_(50.0)
+        contrast.logit_scale.fill_(50.0)
     views = tuple(torch.eye(4) for _ in range(3))
     loss, _ = contrast(views, views, torch.ones(4, dtype=torch.long))
-    assert float(loss) == pytest.approx(4 * math.log1p(3 * math.exp(-MAX_SCALE)), abs=1e-6)
-    assert not ViewContrast(learned=False).log_scale.requires_grad
+    assert float(loss) == pytest.approx(4 * math.log1p(3 * math.exp(-100)), abs=1e-6)
+
+
+def test_a_temperature_at_its_limit_is_still_learned():
+    contrast = ViewContrast(0.1)
+    with torch.no_grad():
+        contrast.logit_scale.fill_(50.0)
+    loss, _ = contrast(embeddings(0), embeddings(1), torch.ones(6, dtype=torch.long))
+    loss.backward()
+    assert contrast.logit_scale.grad.abs().min() > 0
+    assert contrast.logit_scale.tolist() == pytest.approx([math.log(100)] * 3)
+
+
+def test_frozen_temperatures_are_no_parameters():
+    """A parameter without gradient makes DistributedDataParallel stop."""
+    frozen = ViewContrast(0.25, learned=False)
+    assert not list(frozen.parameters())
+    assert frozen.logit_scale.exp().tolist() == pytest.approx([4.0] * 3)
+    loss, _ = frozen(embeddings(0), embeddings(1), torch.ones(6, dtype=torch.long))
+    learned = ViewContrast(0.25)
+    assert torch.equal(
+        loss, learned(embeddings(0), embeddings(1), torch.ones(6, dtype=torch.long))[0]
+    )
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_temperatures_of_old_checkpoints_are_read(learned):
+    """They were called log_scale, and a parameter also where they did not change."""
+    contrast, kept = ViewContrast(0.07, learned), torch.tensor([1.0, 2.0, 3.0])
+    contrast.load_state_dict({"log_scale": kept})
+    assert torch.equal(contrast.logit_scale, kept)

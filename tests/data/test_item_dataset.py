@@ -6,9 +6,11 @@ import torch
 from fairseq.data import Dictionary
 from torch.utils.data import DataLoader
 
-from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset, Views
+from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
 from fairseq_item.data.labelled_dataset import LabelledDataset
 from fairseq_item.data.masked_titles import MaskedTitleDataset
+from fairseq_item.data.second_view import SecondViewDataset
+from fairseq_item.data.settings import Views
 
 GEOMETRY = Geometry(image_size=8, patch_size=4, max_title_length=5)
 
@@ -60,7 +62,8 @@ def titles(n, longest=9, seed=0):
 def dataset(n=40, corruption=None, augmentation=None, rows=None, **kwargs):
     d = dictionary()
     rows = titles(n) if rows is None else rows
-    return ItemDataset(
+    kind = SecondViewDataset if "views" in kwargs else ItemDataset
+    return kind(
         Titles(rows, d.eos()), Images(len(rows)), d, GEOMETRY, corruption, augmentation, **kwargs
     )
 
@@ -93,32 +96,32 @@ def test_batch_by_hand():
     assert data.collater([]) == {}
 
 
-def test_places_point_at_what_was_masked():
+def test_positions_point_at_what_was_masked():
     data = dataset(corruption=Corruption(title_mask_prob=0.4, mismatch_prob=0.0))
     batch = data.collater([data[i] for i in range(20)])
     flat = batch["net_input"]["title"].flatten()
-    places, targets = batch["net_input"]["masked_title"], batch["title_targets"]
+    positions, targets = batch["net_input"]["masked_title"], batch["title_targets"]
     original = data.collater([dataset()[i] for i in range(20)])["net_input"]["title"].flatten()
-    assert (original[places] == targets).all()
+    assert (original[positions] == targets).all()
     changed = (flat != original).nonzero().flatten()
-    assert set(changed.tolist()) <= set(places.tolist())
-    assert (flat[places] == data.mask).float().mean() > 0.6
+    assert set(changed.tolist()) <= set(positions.tolist())
+    assert (flat[positions] == data.mask).float().mean() > 0.6
     hidden = set(batch["net_input"]["hidden_patches"].tolist())
     assert hidden <= set(batch["net_input"]["masked_patches"].tolist())
-    # weights: one over the number of the product's masked places
-    rows = places.div(batch["net_input"]["title"].size(1), rounding_mode="floor")
+    # weights: one over the number of the product's masked positions
+    rows = positions.div(batch["net_input"]["title"].size(1), rounding_mode="floor")
     sums = torch.zeros(20).index_add(0, rows, batch["title_weights"])
     assert torch.allclose(sums, torch.ones(20))
 
 
 def test_half_of_the_titles_are_another_product_s():
     data = dataset(n=400, corruption=Corruption(title_mask_prob=0.0))
-    own = {tuple(data._title(i)) for i in range(400)}
+    own = {tuple(data.title(i)) for i in range(400)}
     matches = []
     for i in range(400):
         sample = data[i]
         matches.append(sample["match"])
-        assert np.array_equal(sample["title"], data._title(i)) == sample["match"]
+        assert np.array_equal(sample["title"], data.title(i)) == sample["match"]
         assert tuple(sample["title"]) in own
     assert np.mean(matches) == pytest.approx(0.5, abs=0.08)
 
@@ -196,10 +199,13 @@ def test_a_loader_s_batches_are_those_of_single_products(make, workers):
 def test_images_of_a_batch_are_not_copied():
     data = dataset(augmentation=Augmentation(), views=Views())
     samples = data.__getitems__([4, 2])
-    inputs = data.collater(samples)["net_input"]
-    for key in ("patches", "view_patches"):
-        assert inputs[key].data_ptr() == samples[0][key].data_ptr()
-        assert inputs[key][1].data_ptr() == samples[1][key].data_ptr()
+    batch = data.collater(samples)
+    for key, patches in (
+        ("patches", batch["net_input"]["patches"]),
+        ("view_patches", batch["view"]["patches"]),
+    ):
+        assert patches.data_ptr() == samples[0][key].data_ptr()
+        assert patches[1].data_ptr() == samples[1][key].data_ptr()
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -254,8 +260,8 @@ def test_titles_and_images_must_be_as_many():
 
 def test_stronger_views_change_the_second_view_alone():
     augmentation = Augmentation()
-    plain = dataset(augmentation=augmentation, views=Views(single_prob=0.0))
-    lit = dataset(augmentation=augmentation, views=Views(single_prob=0.0, light=0.4))
+    plain = dataset(augmentation=augmentation, views=Views(single=0.0))
+    lit = dataset(augmentation=augmentation, views=Views(single=0.0, light=0.4))
     differ = 0
     for index in range(10):
         one, other = plain[index], lit[index]
@@ -270,9 +276,9 @@ def test_a_torn_title_is_cut_to_the_models_length():
     d = Dictionary()
     for symbol in ("ab", "a", "b", "<mask>"):
         d.add_symbol(symbol)
-    data = ItemDataset(
+    data = SecondViewDataset(
         Titles([[d.index("ab")] * 5] * 2, d.eos()), Images(2), d, GEOMETRY,
-        views=Views(word_drop_prob=0.0, single_prob=0.0, split_prob=1.0),
+        views=Views(word_drop=0.0, single=0.0, split=1.0),
     )  # fmt: skip
     assert [d[i] for i in data[0]["view_title"]] == ["a", "b", "a", "b", "a"]
     assert [d[i] for i in data[0]["title"]] == ["ab"] * 5

@@ -9,7 +9,7 @@ from fairseq_item.data.second_view import (
     change_light,
     second_title,
     split_tokens,
-    token_halves,
+    token_splits,
     word_starts,
 )
 
@@ -88,10 +88,10 @@ def spelled(*symbols):
     return d
 
 
-def test_halves_are_all_ways_to_write_a_token_as_two_known_ones():
+def test_splits_are_all_ways_to_write_a_token_as_two_known_ones():
     d = spelled("\u2581shoe", "\u2581s", "hoe", "\u2581sho", "e", "ho", "x")
     number = {symbol: d.index(symbol) for symbol in d.symbols}
-    ways = {key: {tuple(pair) for pair in pairs.tolist()} for key, pairs in token_halves(d).items()}
+    ways = {key: {tuple(pair) for pair in pairs.tolist()} for key, pairs in token_splits(d).items()}
     assert ways == {
         number["\u2581shoe"]: {
             (number["\u2581s"], number["hoe"]),
@@ -105,15 +105,15 @@ def test_halves_are_all_ways_to_write_a_token_as_two_known_ones():
 def test_split_tokens_spell_the_same_title():
     d = spelled("\u2581red", "\u2581r", "ed", "\u2581shoe", "\u2581s", "hoe")
     title = np.array([d.index("\u2581red"), d.index("\u2581shoe"), d.index("ed")])
-    halves, rng = token_halves(d), np.random.default_rng(0)
+    splits, rng = token_splits(d), np.random.default_rng(0)
     lengths = set()
     for _ in range(50):
-        torn = split_tokens(title, halves, rng, 0.5)
+        torn = split_tokens(title, splits, rng, 0.5)
         assert "".join(d[i] for i in torn) == "\u2581red\u2581shoeed"
         lengths.add(len(torn))
     assert lengths == {3, 4, 5}
-    assert np.array_equal(split_tokens(title, halves, rng, 0.0), title)
-    assert len(split_tokens(title, halves, rng, 1.0)) == 5
+    assert np.array_equal(split_tokens(title, splits, rng, 0.0), title)
+    assert len(split_tokens(title, splits, rng, 1.0)) == 5
 
 
 def test_light_by_hand():

@@ -50,7 +50,7 @@ def model(kind, seed=0, **changes):
     made = built.build_model(config(**{**sizes, **changes}), task)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
-            if kind != "resnet" and name != "log_scale":  # differences between products must show
+            if kind != "resnet" and name != "logit_scale":  # differences between products must show
                 parameter.add_(0.2 * torch.randn_like(parameter))
     return made
 
@@ -76,7 +76,7 @@ def test_shapes(kind):
         assert part.shape == (5, EMBEDDING[kind])
         assert part.dtype == torch.float32
     assert built.features(title, patches).shape == (5, FEATURES[kind])
-    built.become_classifier(3)
+    built.add_classifier(3)
     assert built.eval()(title=title, patches=patches).shape == (5, 3)
     assert {part.shape for part in built.embed(title, patches)} == {(5, built.embedding_dim)}
 
@@ -89,8 +89,8 @@ def test_no_forward_pass_waits_for_the_gpu(fake_gpu, kind):
         parts = built.embed(**inputs, has_image=torch.ones(5, dtype=torch.bool))
         results = [*parts, built.features(**inputs)]
         if kind == "clip":
-            results += symmetric_contrast(*built.train()(**inputs))
-        built.become_classifier(3)
+            results += symmetric_contrast(*built.train()(**inputs), slice(0, 5))
+        built.add_classifier(3)
         results.append(built(**inputs))
     assert {result.device.type for result in results} == {"cuda"}
 
@@ -133,7 +133,7 @@ def test_what_a_product_lacks_is_zero():
 @kinds
 def test_a_classifier_starts_from_pretrained_weights(kind):
     pretrained, classifier = model(kind, seed=1), model(kind, seed=2)
-    classifier.become_classifier(3)
+    classifier.add_classifier(3)
     head = classifier.classifier.linear.weight.clone()
     classifier.load_state_dict(pretrained.state_dict())
     assert torch.equal(classifier.classifier.linear.weight, head)
@@ -146,12 +146,12 @@ def test_a_classifier_starts_from_pretrained_weights(kind):
 def test_a_classifier_is_loaded_with_its_head(kind):
     first, second = model(kind, seed=1), model(kind, seed=2)
     for built in (first, second):
-        built.become_classifier(3)
+        built.add_classifier(3)
     second.load_state_dict(first.state_dict())
     inputs = batch()
     assert torch.equal(second.eval().classify(*inputs), first.eval().classify(*inputs))
     third = model(kind, seed=3)
-    third.become_classifier(4)  # other leaf categories: a new head
+    third.add_classifier(4)  # other leaf categories: a new head
     third.load_state_dict(first.state_dict())
     assert third.eval().classify(*inputs).shape == (5, 4)
 
@@ -160,7 +160,7 @@ def test_a_classifier_is_loaded_with_its_head(kind):
 def test_every_trained_parameter_of_a_classifier_has_a_gradient(kind):
     """What is left without one makes fairseq's default ``--ddp-backend`` stop."""
     built = model(kind)
-    built.become_classifier(3)
+    built.add_classifier(3)
     title, patches = batch()
     built(title=title, patches=patches).logsumexp(1).sum().backward()
     missing = [n for n, p in built.named_parameters() if p.requires_grad and p.grad is None]
@@ -212,7 +212,7 @@ def overfit(built, loss, lr, updates=30):
 @kinds
 def test_a_classifier_learns(kind):
     built = model(kind, dropout=0.0) if kind != "resnet" else model(kind)
-    built.become_classifier(3, dropout=0.0)
+    built.add_classifier(3, dropout=0.0)
     title, patches = batch(6)
     target = torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -226,10 +226,12 @@ def test_a_classifier_learns(kind):
 def test_clip_learns_to_tell_products_apart():
     built = model("clip", dropout=0.0, attention_dropout=0.0)
     inputs = batch(6)
-    start = built.log_scale.item()
-    losses = overfit(built, lambda: symmetric_contrast(*built(*inputs))[0] / 6, 3e-3)
+    start = built.logit_scale.item()
+    losses = overfit(
+        built, lambda: symmetric_contrast(*built(*inputs), slice(0, 6))[0].mean(), 3e-3
+    )
     assert losses[-1] < 0.5 * losses[0]
-    assert built.log_scale.item() != start
+    assert built.logit_scale.item() != start
 
 
 def test_roberta_learns_fairseqs_objective():
@@ -260,10 +262,25 @@ def test_the_temperature_starts_where_told_and_never_passes_its_limit():
     built = model("clip", temperature=0.05)
     assert built(*batch()).scale.item() == pytest.approx(20)
     with torch.no_grad():
-        built.log_scale.fill_(math.log(1e4))
+        built.logit_scale.fill_(math.log(1e4))
     assert built(*batch()).scale.item() == pytest.approx(100)
     built(*batch()).scale.backward()
-    assert built.log_scale.grad.item() == pytest.approx(100)  # and it can come back
+    assert built.logit_scale.grad.item() == pytest.approx(100)  # and it can come back
+
+
+def test_clip_of_an_old_checkpoint_is_read():
+    """Its tower and projection of images, and its temperature, had other names."""
+    names = {"image": "picture", "image_projection": "picture_projection"}
+    names["logit_scale"] = "log_scale"
+    trained, fresh = model("clip", seed=1), model("clip", seed=2)
+    old = {}
+    for key, value in trained.state_dict().items():
+        first, dot, rest = key.partition(".")
+        old[names.get(first, first) + dot + rest] = value
+    assert {"log_scale", "picture.cls", "picture_projection.weight"} <= set(old)
+    fresh.load_state_dict(old)
+    inputs = batch()
+    assert torch.equal(fresh.eval().embed(*inputs)[0], trained.eval().embed(*inputs)[0])
 
 
 def test_clips_towers_see_one_modality_each():

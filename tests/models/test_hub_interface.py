@@ -251,3 +251,17 @@ def test_a_checkpoint_from_before_an_option_has_its_default(copied, tmp_path):
     load = fairseq_item.ItemModel.from_pretrained
     old, new = (load(str(f)).encode(titles=titles) for f in (folder, copied))
     assert all(np.array_equal(*parts) for parts in zip(old, new))
+
+
+def test_settings_of_old_checkpoints_are_read(copied, tmp_path):
+    """``without_images`` was called ``without_pictures``."""
+    folder = tmp_path / "old"
+    shutil.copytree(copied, folder)
+    path = folder / "checkpoint_best.pt"
+    state = torch.load(path, weights_only=True)
+    del state["cfg"]["model"]["without_images"], state["cfg"]["model"]["no_cpu_kernels"]
+    state["cfg"]["model"]["without_pictures"] = True
+    torch.save(state, path)
+    hub = fairseq_item.ItemModel.from_pretrained(folder)
+    assert not hub.model.sees_images
+    assert not hub.encode(titles=["red shoe"])[2].any()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from fairseq.data import Dictionary
 
+from fairseq_item.errors import InputError
 from fairseq_item.models.item import (
     ItemModel,
     ItemModelConfig,
@@ -124,7 +125,7 @@ def test_embeddings_do_not_depend_on_batch_order_or_padding(part):
         assert torch.allclose(alone[0], together[row], atol=1e-6)
 
 
-def test_embeddings_are_the_means_of_their_places():
+def test_embeddings_are_the_means_of_their_positions():
     built = model().eval()
     title, patches = batch(rows=3)
     cls, words, image = built.embed(title, patches)
@@ -185,7 +186,37 @@ def forward_inputs(rows=4):
     return title, patches, masked_patches[::2], masked_title, masked_patches
 
 
-def test_vocabulary_is_scored_at_masked_places_only():
+@pytest.mark.parametrize("with_embeddings", [False, True])
+def test_without_images_no_image_matters_in_training_either(with_embeddings):
+    blind = model(without_images=True, dropout=0.0, attention_dropout=0.0)
+    title, patches, hidden, masked_title, masked_patches = forward_inputs()
+    masked = (hidden, masked_title, masked_patches, with_embeddings)
+    first, other = (blind(title, p, *masked) for p in (patches, 255 - patches))
+    if with_embeddings:
+        (first, parts), (other, other_parts) = first, other
+        assert all(torch.equal(a, b) for a, b in zip(parts, other_parts))
+    assert len(first.mim) == len(first.gmim) == len(first.patch_targets) == 0
+    assert all(torch.equal(a, b) for a, b in zip(first, other))
+    assert torch.equal(blind.features(title, patches), blind.features(title, 255 - patches))
+
+
+def test_embeddings_come_out_of_the_pass_that_predicts():
+    built = model(embed_layers="all").eval()
+    inputs = forward_inputs()
+    alone = built(*inputs)
+    together, embeddings = built(*inputs, with_embeddings=True)
+    for a, b in zip(alone, together):
+        assert torch.allclose(a, b, atol=1e-5)
+    title, patches, hidden, _, _ = inputs
+    encoded = built.encode(title, patches, hidden)
+    assert torch.equal(embeddings[0], encoded.title[:, 0])
+    assert torch.allclose(embeddings[2], encoded.patches.mean(1), atol=1e-6)
+    last = model().eval()
+    for a, b in zip(built.embed_last(title, patches), last.embed(title, patches)):
+        assert torch.equal(a, b)
+
+
+def test_vocabulary_is_scored_at_masked_positions_only():
     built = model().eval()
     title, patches, hidden, masked_title, masked_patches = forward_inputs()
     out = built(title, patches, hidden, masked_title, masked_patches)
@@ -198,30 +229,30 @@ def test_vocabulary_is_scored_at_masked_places_only():
     assert torch.allclose(out.patch_targets, patches.flatten(0, 1)[masked_patches] / 255.0)
 
 
-def test_global_heads_see_only_cls_and_the_place():
+def test_global_heads_see_only_cls_and_the_position():
     built = model().eval()
     title, patches, hidden, masked_title, masked_patches = forward_inputs()
     out = built(title, patches, hidden, masked_title, masked_patches)
     encoded = built.encode(title, patches, hidden)
-    for k, place in enumerate(masked_title.tolist()):
-        row, column = divmod(place, title.size(1))
+    for k, flat in enumerate(masked_title.tolist()):
+        row, column = divmod(flat, title.size(1))
         position = built.embedding.title_position.weight[column]
-        y = built.gmlm(encoded.cls[row][None], position[None])
+        y = built.gmlm(encoded.title[row, 0][None], position[None])
         assert torch.allclose(out.gmlm[k], built.vocabulary(y)[0], atol=1e-5)
-    for k, place in enumerate(masked_patches.tolist()):
-        row, column = divmod(place, 4)
+    for k, flat in enumerate(masked_patches.tolist()):
+        row, column = divmod(flat, 4)
         position = built.embedding.patch_position.weight[column]
-        z = built.gmim_pixels(built.gmim(encoded.cls[row][None], position[None]))
+        z = built.gmim_pixels(built.gmim(encoded.title[row, 0][None], position[None]))
         assert torch.allclose(out.gmim[k], z[0], atol=1e-5)
 
 
-def test_no_masked_place_at_all():
+def test_no_masked_position_at_all():
     built = model()
     title, patches = batch()
     nowhere = torch.zeros(0, dtype=torch.long)
     out = built(title, patches, nowhere, nowhere, nowhere)
     assert len(out.mlm) == len(out.gmim) == 0
-    sum(part.sum() for part in out[:6]).backward()
+    sum(part.sum() for part in out).backward()
     assert built.gmlm.layers[0].weight.grad.abs().sum() == 0
 
 
@@ -230,7 +261,7 @@ def test_bfloat16_stays_close_and_parameters_stay_float32():
     low.load_state_dict(exact.state_dict())
     inputs = forward_inputs()
     a, b = exact.eval()(*inputs), low.eval()(*inputs)
-    for one, other in zip(a[:6], b[:6]):
+    for one, other in zip(a, b):
         assert other.dtype == torch.float32
         assert torch.allclose(one, other, atol=0.1, rtol=0.1)
     assert not torch.equal(a.itm, b.itm)
@@ -245,5 +276,38 @@ def test_mean_pixels_are_where_the_pixel_heads_start():
 
 
 def test_image_must_be_whole_patches():
-    with pytest.raises(ValueError, match="image size 10 is not a multiple of patch size 4"):
+    with pytest.raises(InputError, match="--image-size 10 is not a multiple of --patch-size 4"):
         model(image_size=10)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--image-size", 0),
+        ("--image-size", 33),
+        ("--image-size", 10**7),
+        ("--image-size", 4096),  # a million patches of 4
+        ("--patch-size", 0),
+        ("--patch-size", -4),
+        ("--patch-size", 16),
+        ("--max-title-length", -1),
+        ("--encoder-layers", 0),
+        ("--encoder-embed-dim", 0),
+        ("--encoder-embed-dim", 17),
+        ("--encoder-ffn-embed-dim", -1),
+        ("--encoder-attention-heads", 0),
+        ("--encoder-attention-heads", 3),
+        ("--dropout", 1.5),
+        ("--attention-dropout", -0.1),
+        ("--dropout", float("nan")),
+    ],
+)
+def test_impossible_sizes_are_refused_in_one_line(flag, value):
+    with pytest.raises(InputError, match=f"{flag} {value}|{flag} is {value}") as refused:
+        model(**{flag[2:].replace("-", "_"): value})
+    assert "\n" not in str(refused.value)
+
+
+def test_the_cpu_kernels_are_left_out_on_demand():
+    assert model().encoder.cpu_kernels
+    assert not model(no_cpu_kernels=True).encoder.cpu_kernels

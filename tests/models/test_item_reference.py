@@ -5,7 +5,11 @@ import types
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from fairseq.distributed import ModuleProxyWrapper
+from fairseq.utils import has_parameters
+from torch.nn.parallel import DistributedDataParallel
 
 from fairseq_item.criterions.item_pretraining import (
     ItemPretrainingCriterion,
@@ -130,9 +134,12 @@ def reference_loss(own, batch):
     return loss
 
 
-def criterion(view_contrast_weight=0.0):
+def criterion(view_contrast_weight=0.0, **changes):
     cfg = ItemPretrainingCriterionConfig(
-        mismatch_prob=0.5, masked_losses_on="all", view_contrast_weight=view_contrast_weight
+        mismatch_prob=0.5,
+        masked_losses_on="all",
+        view_contrast_weight=view_contrast_weight,
+        **changes,
     )
     return ItemPretrainingCriterion(types.SimpleNamespace(target_dictionary=None), cfg)
 
@@ -164,14 +171,46 @@ def test_loss_and_gradients_are_the_reference_s(dtype, of_loss, of_gradient, rec
 def test_no_loss_waits_for_the_gpu(fake_gpu, recompute, views):
     batch = sample()
     if views:
-        inputs = batch["net_input"]
-        inputs.update(view_title=inputs["title"], view_patches=inputs["patches"])
-        inputs["view_has_image"] = torch.tensor([True, True, False, True])
+        batch["view"] = {key: batch["net_input"][key] for key in ("title", "patches")}
+        batch["view"]["has_image"] = torch.tensor([True, True, False, True])
     with fake_gpu(batch) as moved:
         own = model(checkpoint_activations=recompute)
         loss, _, log = criterion(float(views))(own, moved)
     assert loss.device.type == "cuda"
     assert ("view_sum" in log) == views
+
+
+@pytest.fixture
+def process_group(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def wrapped(module):
+    """As fairseq's default ``--ddp-backend`` does it, which needs GPUs to be run itself."""
+    return ModuleProxyWrapper(DistributedDataParallel(module))
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("frozen", [False, True])
+def test_second_views_under_distributed_data_parallel(frozen):
+    """It stops where a parameter has no gradient, of the model or of the criterion."""
+    batch = sample()
+    batch["view"] = {key: batch["net_input"][key] for key in ("title", "patches")}
+    batch["view"]["has_image"] = torch.tensor([True, True, False, True])
+    gradients = []
+    for wrap in (lambda module: module, wrapped):
+        own, loss_of = model(), criterion(1.0, freeze_view_temperature=frozen)
+        assert has_parameters(loss_of) != frozen  # what fairseq wraps
+        own_wrapped, wrapped_loss = wrap(own), loss_of if frozen else wrap(loss_of)
+        for _ in range(2):
+            own.zero_grad()
+            loss, size, _ = wrapped_loss(own_wrapped, batch)
+            (loss / size).backward()
+        gradients.append([p.grad for p in (*own.parameters(), *loss_of.parameters())])
+    for a, b in zip(*gradients, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

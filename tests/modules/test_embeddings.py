@@ -5,7 +5,7 @@ from fairseq_item.modules.embeddings import ItemEmbedding
 
 def embedding():
     torch.manual_seed(0)
-    layer = ItemEmbedding(20, 1, 8, title_places=5, patches=3, patch_dim=12, dropout=0.0)
+    layer = ItemEmbedding(20, 1, 8, title_positions=5, patches=3, patch_dim=12, dropout=0.0)
     torch.nn.init.normal_(layer.mask_patch)
     return layer
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from fairseq_item.modules import cpu_kernels
 from fairseq_item.modules.attention import Layout
 from fairseq_item.modules.encoder import Encoder, EncoderLayer
 
@@ -51,11 +52,11 @@ def test_padding_changes_nothing():
     x = torch.randn(2, 5, 16)
     padded = torch.cat([x, 100 * torch.randn(2, 3, 16)], dim=1)
     present = torch.tensor([[True] * 5 + [False] * 3] * 2)
-    assert torch.allclose(encoder(x), encoder(padded, present)[:, :5], atol=1e-6)
+    assert torch.allclose(encoder.last(x), encoder.last(padded, present)[:, :5], atol=1e-6)
 
 
 def ragged(lengths, length=12, dim=16, seed=0):
-    """Input of which each sequence has its own length, and some places that are no padding."""
+    """Input of which each sequence has its own length, and some positions that are no padding."""
     x = torch.randn(len(lengths), length, dim, generator=torch.Generator().manual_seed(seed))
     present = torch.arange(length) < torch.tensor(lengths)[:, None]
     return x.requires_grad_(), present, present.flatten().nonzero().flatten()[::3]
@@ -72,12 +73,12 @@ def gradients(encoder, x, state, seed=5):
     "lengths", [[12, 12, 12], [12, 12, 11], [3, 12, 7]], ids=["whole", "little padding", "packed"]
 )
 @pytest.mark.parametrize(("low", "tolerance"), [(False, 2e-5), (True, 0.15)])
-def test_states_at_some_places_are_those_of_all_places(lengths, low, tolerance):
-    """With gradients; in bfloat16 against float32 at all places."""
+def test_states_at_some_positions_are_those_of_all(lengths, low, tolerance):
+    """With gradients; in bfloat16 against float32 everywhere."""
     torch.manual_seed(0)
     encoder = Encoder(2, 16, 2, 32, dropout=0.0, attention_dropout=0.0).train()
     x, present, wanted = ragged(lengths)
-    whole = encoder(x, present).flatten(0, 1)[wanted]
+    whole = encoder.last(x, present).flatten(0, 1)[wanted]
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
         some = encoder.at(x, present, wanted)
     assert torch.allclose(some.float(), whole, atol=tolerance)
@@ -85,7 +86,7 @@ def test_states_at_some_places_are_those_of_all_places(lengths, low, tolerance):
         assert (a - b).norm() <= tolerance * b.norm() + 1e-5
 
 
-def test_what_padding_holds_reaches_no_place():
+def test_what_padding_holds_reaches_no_position():
     torch.manual_seed(0)
     encoder = Encoder(2, 16, 2, 32).eval()
     x, present, wanted = ragged([3, 12, 7])
@@ -93,17 +94,56 @@ def test_what_padding_holds_reaches_no_place():
     assert torch.equal(encoder.at(x, present, wanted), encoder.at(other, present, wanted))
 
 
-def test_first_is_the_first_place():
+def test_first_is_the_first_position():
     encoder = Encoder(2, 16, 2, 32).eval()
     x, present, _ = ragged([3, 12, 7])
-    assert torch.allclose(encoder.first(x, present), encoder(x, present)[:, 0], atol=1e-6)
+    assert torch.allclose(encoder.first(x, present), encoder.last(x, present)[:, 0], atol=1e-6)
+
+
+def test_states_are_those_of_each_layer():
+    torch.manual_seed(0)
+    encoder = Encoder(3, 16, 2, 32).eval()
+    x, present, _ = ragged([3, 12, 7])
+    states = list(encoder.states(x, present))
+    for count, state in enumerate(states, 1):
+        shorter = Encoder(count, 16, 2, 32).eval()
+        shorter.layers.load_state_dict(encoder.layers[:count].state_dict())
+        assert torch.allclose(state[present], shorter.last(x, present)[present], atol=1e-6)
+    assert torch.equal(states[-1], encoder.last(x, present))
+
+
+@pytest.mark.parametrize("lengths", [[12, 12, 12], [3, 12, 7]], ids=["whole", "padded"])
+@pytest.mark.parametrize(("low", "tolerance"), [(False, 1e-5), (True, 0.15)])
+def test_without_cpu_kernels_it_is_the_same(lengths, low, tolerance):
+    """With gradients."""
+    torch.manual_seed(0)
+    fast = Encoder(2, 16, 2, 32, dropout=0.0, attention_dropout=0.0).train()
+    plain = Encoder(2, 16, 2, 32, dropout=0.0, attention_dropout=0.0, cpu_kernels=False).train()
+    plain.load_state_dict(fast.state_dict())
+    x, present, wanted = ragged(lengths)
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        a, b = (encoder.at(x, present, wanted) for encoder in (fast, plain))
+    assert torch.allclose(a, b, atol=tolerance)
+    for one, other in zip(gradients(fast, x, a), gradients(plain, x, b), strict=True):
+        assert (one - other).norm() <= tolerance * other.norm() + 1e-5
+
+
+def test_without_cpu_kernels_none_is_called(monkeypatch):
+    def fail(*args):
+        raise AssertionError("a kernel of ours")
+
+    monkeypatch.setattr(cpu_kernels, "CpuLayout", fail)
+    encoder = Encoder(1, 16, 2, 32, cpu_kernels=False).train()
+    encoder.last(torch.randn(2, 5, 16)).sum().backward()
+    with pytest.raises(AssertionError, match="a kernel of ours"):
+        Encoder(1, 16, 2, 32).last(torch.randn(2, 5, 16))
 
 
 def test_dropout_only_in_training():
     encoder = Encoder(1, 16, 2, 32, dropout=0.5, attention_dropout=0.5)
     x = torch.randn(2, 5, 16)
-    assert not torch.equal(encoder.train()(x), encoder(x))
-    assert torch.equal(encoder.eval()(x), encoder(x))
+    assert not torch.equal(encoder.train().last(x), encoder.last(x))
+    assert torch.equal(encoder.eval().last(x), encoder.last(x))
 
 
 def held(encoder, x, present, wanted):
@@ -118,7 +158,7 @@ def held(encoder, x, present, wanted):
     torch.manual_seed(3)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         state = encoder.at(x, present, wanted)
-    return state, sum(size for place, size in seen.items() if place not in parameters)
+    return state, sum(size for address, size in seen.items() if address not in parameters)
 
 
 @pytest.mark.parametrize("low", [False, True])

@@ -7,6 +7,7 @@ import fairseq_item
 
 fairseq_item.register()
 
+from fairseq_item.errors import InputError  # noqa: E402
 from fairseq_item.optim.fused_adamw import FusedAdamW, FusedAdamWConfig  # noqa: E402
 
 
@@ -83,3 +84,10 @@ def test_the_norm_is_clipped_as_fairseq_does(max_norm):
     assert_close([p.grad for p in own[:2]], [q.grad for q in other])
     doubled = optimizer(own).clip_grad_norm(0.0, lambda value: 2 * value)
     assert torch.allclose(doubled, 2 * min(norm, torch.tensor(max_norm or 1e9)), rtol=1e-4)
+
+
+def test_a_state_of_other_parameters_is_refused_in_one_line():
+    state = optimizer(parameters()).state_dict()
+    more = optimizer([*parameters(), torch.nn.Parameter(torch.zeros(3))])
+    with pytest.raises(InputError, match="has 2 parameters and this training 3.*reset-optimizer"):
+        more.load_state_dict(state)

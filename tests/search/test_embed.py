@@ -11,6 +11,7 @@ from fairseq_item.commands.common import run
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
 from fairseq_item.data.token_store import TokenStore, TokenWriter
 from fairseq_item.errors import InputError
+from fairseq_item.modules import precision
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 
 
@@ -130,6 +131,18 @@ def test_bfloat16_computes_nearly_the_same(whole, model_folder, data_bin, tmp_pa
     )
     assert_equal(low, whole, 0.05)
     assert not np.array_equal(low.parts["global"], whole.parts["global"])
+
+
+def test_auto_computes_in_the_precision_that_is_faster(
+    whole, model_folder, data_bin, tmp_path, monkeypatch
+):
+    seconds = {"float32": 2.0, "bfloat16": 1.0}
+    monkeypatch.setattr(precision, "measure", lambda *widths: seconds)
+    options = ["--split", "train", "--compute-dtype"]
+    auto = embedded(model_folder, data_bin, tmp_path / "auto", *options, "auto")
+    low = embedded(model_folder, data_bin, tmp_path / "low", *options, "bfloat16")
+    assert_equal(auto, low)
+    assert not np.array_equal(auto.parts["global"], whole.parts["global"])
 
 
 def test_untrained_is_another_model_of_the_same_size_and_seeded(

@@ -209,7 +209,7 @@ def test_two_processes_contrast_views_with_the_products_of_both(commands, data_b
     ]
     for part, name in (
         ("model", "encoder.layers.0.fc1.weight"),
-        ("criterion", "view_contrast.log_scale"),
+        ("criterion", "view_contrast.logit_scale"),
     ):
         assert torch.allclose(*(state[part][name] for state in states), atol=1e-5)
 
@@ -226,12 +226,50 @@ def test_bfloat16_matched_pairs_and_second_views(commands, data_bin, tmp_path):
     assert float(lines[0]["view_weighted"]) == pytest.approx(0.5 * float(lines[0]["view"]), 1e-3)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     assert {value.dtype for value in state["model"].values()} == {torch.float32}
-    assert state["criterion"]["view_contrast.log_scale"].shape == (3,)
+    assert state["criterion"]["view_contrast.logit_scale"].shape == (3,)
     resumed = commands.train(
         data_bin, tmp_path, "--compute-dtype", "bfloat16", "--masked-losses-on", "matched",
         "--view-contrast-weight", 0.5, updates=25,
     )  # fmt: skip
     assert [line["num_updates"] for line in resumed.lines("train_inner")] == ["25"]
+
+
+@pytest.mark.parametrize("start", ["--finetune-from-model", "--restore-file"])
+def test_second_views_can_be_added_to_a_trained_model(commands, data_bin, whole, tmp_path, start):
+    """The checkpoint knows no temperatures; nor does its optimiser, which has to start anew."""
+    shutil.copy(whole[0] / "model" / "checkpoint_last.pt", tmp_path / "start.pt")
+    options = ["--view-contrast-weight", 1, start, tmp_path / "start.pt"]
+    if start == "--restore-file":
+        refused = commands.train(data_bin, tmp_path / "model", *options, updates=14, status=2)
+        assert "add --reset-optimizer" in last_line(refused)
+        options.append("--reset-optimizer")
+    updates = 14 if start == "--restore-file" else 2
+    run = commands.train(data_bin, tmp_path / "model", *options, updates=updates)
+    assert all(float(line["view"]) > 0 for line in run.lines("train_inner"))
+    state = torch.load(tmp_path / "model" / "checkpoint_last.pt", weights_only=True)
+    assert state["criterion"]["view_contrast.logit_scale"].shape == (3,)
+
+
+def test_frozen_temperatures_can_be_added_while_training_goes_on(
+    commands, data_bin, whole, tmp_path
+):
+    shutil.copy(whole[0] / "model" / "checkpoint_last.pt", tmp_path)
+    options = ["--view-contrast-weight", 1, "--freeze-view-temperature"]
+    run = commands.train(data_bin, tmp_path, *options, updates=13)
+    assert [line["num_updates"] for line in run.lines("train_inner")] == ["13"]
+
+
+def test_the_precision_that_auto_found_is_in_the_checkpoint(commands, data_bin, tmp_path):
+    run = commands.train(
+        data_bin, tmp_path, "--compute-dtype", "auto", "--without-pictures", updates=1
+    )
+    model = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["cfg"]["model"]
+    assert f"--compute-dtype auto is {model['compute_dtype']}: " in run.output
+    assert model["compute_dtype"] in ("float32", "bfloat16")
+    assert model["without_images"] is True
+    (line,) = run.lines("train_inner")
+    assert "mlm" in line
+    assert "mim" not in line
 
 
 def test_hydra(commands, data_bin, tmp_path):
@@ -289,6 +327,13 @@ def test_an_incomplete_data_bin_ends_with_one_line(commands, data_bin, tmp_path,
     run = commands.train(data, tmp_path / "model", status=2)
     assert last_line(run).startswith(f"error: {tmp_path}")
     assert message in last_line(run)
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("option", [("--crop-min-scale", 2), ("--image-size", 33)])
+def test_an_impossible_setting_ends_with_one_line(commands, data_bin, tmp_path, option):
+    run = commands.train(data_bin, tmp_path / "model", *option, status=2)
+    assert last_line(run).startswith(f"error: {option[0]} ")
     assert "Traceback" not in run.output
 
 

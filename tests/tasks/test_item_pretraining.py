@@ -15,6 +15,7 @@ fairseq_item.register()
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter  # noqa: E402
 from fairseq_item.data.token_store import TokenStore, TokenWriter  # noqa: E402
 from fairseq_item.models.item import ItemModelConfig  # noqa: E402
+from fairseq_item.modules import precision  # noqa: E402
 from fairseq_item.tasks.item_pretraining import (  # noqa: E402
     ItemPretrainingConfig,
     ItemPretrainingTask,
@@ -147,14 +148,19 @@ def split_in_two(data, split, first):
         path.unlink()
 
 
+def model_settings(**changes):
+    sizes = {
+        "encoder_layers": 1, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 32,
+        "encoder_attention_heads": 2, "image_size": 32, "patch_size": 8, "max_title_length": 8,
+    }  # fmt: skip
+    cfg = ItemModelConfig(**{**sizes, **changes})
+    cfg._name = "item"
+    return OmegaConf.structured(cfg)
+
+
 def test_pixel_heads_start_at_the_mean_patch(data_bin):
     the_task = task(data_bin)
-    cfg = ItemModelConfig(
-        encoder_layers=1, encoder_embed_dim=16, encoder_ffn_embed_dim=32,
-        encoder_attention_heads=2, image_size=32, patch_size=8, max_title_length=8,
-    )  # fmt: skip
-    cfg._name = "item"
-    model = the_task.build_model(OmegaConf.structured(cfg))
+    model = the_task.build_model(model_settings())
     images = np.stack([the_task.images("train").image(i) for i in range(68)]) / 255
     mean = images.reshape(68, 5, 8, 5, 8, 3).mean((0, 1, 3)).reshape(-1)
     assert np.allclose(model.mim.bias.detach(), mean, atol=1e-6)
@@ -179,3 +185,97 @@ def test_missing_files_are_named(data_bin, tmp_path, name, message):
 def test_a_split_that_is_not_there_is_named(data_bin):
     with pytest.raises(InputError, match=r"query.tsv is missing; splits there: test, train, valid"):
         task(data_bin).load_dataset("query")
+
+
+@pytest.mark.parametrize("patch_size", [16, 32])
+def test_patches_need_not_divide_the_stored_side(data_bin, patch_size):
+    """Only the crop of 32 pixels is made of patches; the images are stored at 40."""
+    the_task = task(data_bin, patch_size=patch_size)
+    model = the_task.build_model(model_settings(patch_size=patch_size))
+    image = np.mean([the_task.images("train").image(i)[4:36, 4:36] for i in range(68)], 0) / 255
+    mean = image.reshape(32 // patch_size, patch_size, -1, patch_size, 3).mean((0, 2)).reshape(-1)
+    assert np.allclose(model.mim.bias.detach(), mean, atol=1e-6)
+    (batches,) = epochs(the_task, "valid", 1)
+    shape = (14, (32 // patch_size) ** 2, 3 * patch_size**2)
+    assert batches[0]["net_input"]["patches"].shape == shape
+
+
+def test_patches_larger_than_the_stored_side(data_bin):
+    the_task = task(data_bin, image_size=48, patch_size=48)
+    model = the_task.build_model(model_settings(image_size=48, patch_size=48))
+    assert 0 < float(model.mim.bias.mean()) < 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("title_mask_prob", 1.5),
+        ("patch_mask_prob", 1.5),
+        ("mismatch_prob", -1.0),
+        ("crop_min_scale", 2.0),
+        ("crop_min_scale", 0.0),
+        ("flip_prob", float("nan")),
+        ("image_size", 33),
+        ("patch_size", 0),
+        ("max_title_length", -1),
+    ],
+)
+def test_impossible_settings_are_refused(data_bin, setting, value):
+    flag = f"--{setting.replace('_', '-')}"
+    with pytest.raises(InputError, match=f"{flag} is {value}|{flag} {value}"):
+        task(data_bin, **{setting: value}).load_dataset("train")
+
+
+@pytest.mark.parametrize("setting", ["view_word_drop", "view_single", "view_split", "view_light"])
+def test_impossible_views_are_refused(data_bin, setting):
+    with pytest.raises(InputError, match=f"--{setting.replace('_', '-')} is 1.5"):
+        task(data_bin, view_contrast_weight=1.0, **{setting: 1.5}).load_dataset("train")
+
+
+def test_without_images_none_is_read(data_bin, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(data_bin, data)
+    shutil.rmtree(data / "image")
+    the_task = task(data)
+    the_task.build_model(model_settings(without_images=True))
+    (batches,) = epochs(the_task, "valid", 1)
+    assert len(batches[0]["net_input"]["masked_patches"]) == 0
+    assert len(batches[0]["net_input"]["masked_title"]) > 0
+
+
+def test_second_views_leave_the_first_as_it_is_but_for_what_is_drawn_later(data_bin):
+    """Crops are those without a second view; the draws of masks come after the view's."""
+    (plain,) = epochs(task(data_bin), "train", 1)
+    (viewed,) = epochs(task(data_bin, view_contrast_weight=1.0), "train", 1)
+    assert by_product(plain, "patches") == by_product(viewed, "patches")
+    assert all("view" not in batch for batch in plain)
+    for batch in viewed:
+        rows = len(batch["id"])
+        assert set(batch["net_input"]) == set(plain[0]["net_input"])
+        assert batch["view"]["patches"].shape == batch["net_input"]["patches"].shape
+        assert len(batch["view"]["title"]) == len(batch["view"]["has_image"]) == rows
+
+
+def test_auto_is_resolved_once_and_kept(data_bin, tmp_path, monkeypatch):
+    """In the configuration that checkpoints hold; training that resumes goes on with it."""
+    seconds = {"float32": 2.0, "bfloat16": 1.0}
+    monkeypatch.setattr(precision, "measure", lambda *widths: seconds)
+    settings = {"cpu": True, "save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt"}
+    cfg = model_settings(compute_dtype="auto")
+    model = task(data_bin, **settings).build_model(cfg)
+    assert cfg.compute_dtype == model.cfg.compute_dtype == "bfloat16"
+    saved = {"cfg": {"model": {"compute_dtype": "bfloat16"}}, "model": {}}
+    torch.save(saved, tmp_path / "checkpoint_last.pt")
+    seconds["bfloat16"] = 3.0
+    resumed = model_settings(compute_dtype="auto")
+    task(data_bin, **settings).build_model(resumed)
+    assert resumed.compute_dtype == "bfloat16"
+
+
+def test_settings_of_old_checkpoints_are_read(data_bin):
+    """fairseq-validate builds the model of a checkpoint's configuration."""
+    cfg = OmegaConf.create(OmegaConf.to_container(model_settings(), enum_to_str=True))
+    for young in ("without_images", "no_cpu_kernels"):
+        del cfg[young]
+    cfg.without_pictures = True
+    assert task(data_bin).build_model(cfg, from_checkpoint=True).cfg.without_images

@@ -16,12 +16,14 @@ from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
+from fairseq_item.data.dictionary import load_dictionary  # noqa: E402
 from fairseq_item.data.image_store import ImageStore  # noqa: E402
-from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset, Views  # noqa: E402
+from fairseq_item.data.item_dataset import Corruption, Geometry  # noqa: E402
+from fairseq_item.data.second_view import SecondViewDataset  # noqa: E402
+from fairseq_item.data.settings import Views  # noqa: E402
 from fairseq_item.data.sharded import open_split  # noqa: E402
 from fairseq_item.data.token_store import TokenStore  # noqa: E402
 from fairseq_item.models.item import ItemModel, ItemModelConfig  # noqa: E402
-from fairseq_item.tasks.product_task import load_dictionary  # noqa: E402
 
 GEOMETRY = Geometry(image_size=32, patch_size=8, max_title_length=8)
 BATCH, EPOCHS = 34, 300
@@ -33,7 +35,7 @@ ENOUGH = {"itm": 0.85, "mlm": 0.95, "gmlm": 0.95, "mim": 0.8, "gmim": 0.8}
 def batches(data_bin):
     """Two batches for each of some epochs, drawn once for all tests."""
     dictionary = load_dictionary(data_bin / "title" / "dict.txt")
-    dataset = ItemDataset(
+    dataset = SecondViewDataset(
         open_split(data_bin, "train", "title", TokenStore),
         open_split(data_bin, "train", "image", ImageStore),
         dictionary,
@@ -73,18 +75,12 @@ def learn(batches, updates=None, layers=1, **weights):
     optimizer = torch.optim.AdamW(parameters, lr=3e-3, betas=(0.9, 0.98))
     logs = []
     for batch in drawn[:updates]:
-        if criterion.view_contrast is None:
-            batch = {**batch, "net_input": without_views(batch["net_input"])}
         loss, size, log = criterion(model, batch)
         optimizer.zero_grad()
         (loss / size).backward()
         optimizer.step()
         logs.append({key: float(value) for key, value in log.items()})
     return [mean_losses(part) for part in (logs[:5], logs[-20:])]
-
-
-def without_views(inputs):
-    return {key: value for key, value in inputs.items() if not key.startswith("view_")}
 
 
 def mean_losses(logs):
