@@ -22,7 +22,7 @@ class Change:
 
     Attributes:
         name: "title_removed", "image_removed", "title_replaced" or "image_replaced".
-        embeddings: "global", "title", "image" -> (q, d) float32; rows of absent ones are all 0.
+        embeddings: as of ``Embeddings.queries``; rows of absent ones are all 0, their titles empty.
         donors: (q,) positions of the queries whose title or image each now has; None if removed.
     """
 
@@ -111,9 +111,11 @@ class ChangedQueries:
         self._check_same()
 
     def __iter__(self):
-        none = np.full_like(self.rows, NONE)
-        yield Change("title_removed", self._embed(none, self.rows, "without titles"))
-        yield Change("image_removed", self._embed(self.rows, none, "without images"))
+        none, words = np.full_like(self.rows, NONE), self.queries.titles()
+        embeddings = self._embed(none, self.rows, "without titles")
+        yield Change("title_removed", {**embeddings, "lexical": [""] * len(words)})
+        embeddings = self._embed(self.rows, none, "without images")
+        yield Change("image_removed", {**embeddings, "lexical": words})
         for number, name in enumerate(("title_replaced", "image_replaced")):
             try:
                 donors = derangement(self._same(name), [self.seed, number])
@@ -123,8 +125,10 @@ class ChangedQueries:
             theirs = self.rows[donors]
             if name == "title_replaced":
                 embeddings = self._embed(theirs, self.rows, "with other titles")
+                embeddings["lexical"] = [words[donor] for donor in donors]
             else:
                 embeddings = self._embed(self.rows, theirs, "with other images")
+                embeddings["lexical"] = words
             yield Change(name, embeddings, donors)
 
     def _same(self, name):

@@ -6,7 +6,6 @@ from fairseq_item.errors import InputError
 from fairseq_item.evaluation.attribution import attribute
 from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
 from fairseq_item.evaluation.summary import percent, summarise
-from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.fusion import Fuser
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.search import search
@@ -42,7 +41,7 @@ def report(index, queries, truth, k=10, changes=(), exclude_self=False, bootstra
     if k < 1:
         raise InputError(f"k is {k}; it must be 1 or more")
     evaluator = _Evaluator(index, queries, truth, k, exclude_self, bootstrap, seed)
-    whole = {name: queries.rows(name) for name in EMBEDDINGS}
+    whole = queries.queries()
     names = [name for name in SIMILARITIES if name in index.calibrations]
     result = {
         "k": k,

@@ -209,9 +209,12 @@ class Embeddings:
     def queries(self, start=0, stop=None):
         """Rows ``start`` to ``stop`` as queries: embedding -> rows, "lexical" -> list of titles."""
         asked = {name: self.rows(name, start, stop) for name in EMBEDDINGS}
+        return {**asked, "lexical": self.titles(start, stop)}
+
+    def titles(self, start=0, stop=None):
+        """Titles of rows ``start`` to ``stop``, empty where there are none: list of str."""
         stop = len(self) if stop is None else min(stop, len(self))
-        asked["lexical"] = [self.items[row].get("title", "") for row in range(start, stop)]
-        return asked
+        return [self.items[row].get("title", "") for row in range(start, stop)]
 
     def blocks(self, name, size=BLOCK):
         """Yield ``(start, rows)`` over all of an embedding."""

@@ -83,11 +83,11 @@ class ItemIndex:
             name: Vectors.open(embedding_path(path, name), (len(items), meta["dims"][name]))
             for name in EMBEDDINGS
         }
+        calibrations = {
+            name: calibration.from_json(values) for name, values in meta["calibrations"].items()
+        }
         # Folders made before there was a lexical similarity search without.
-        calibrations = {"lexical": calibration.Uncalibrated()}
-        for name, values in meta["calibrations"].items():
-            calibrations[name] = calibration.from_json(values)
-        lexical = LexicalIndex.open(path, len(items)) if "lexical" in meta["calibrations"] else None
+        lexical = LexicalIndex.open(path, len(items)) if "lexical" in calibrations else None
         return cls(
             vectors=vectors,
             lexical=lexical,

@@ -218,9 +218,8 @@ def embed_query(checkpoint, title=None, image=None, digest=None):
 def table(index, hits):
     """Hits as lines of text for people: rank, scores, id and title."""
     shown = {hit.item_id for answered in hits.values() for hit in answered}
-    titles = {
-        name: index.items[row]["title"] for row, name in enumerate(index.ids) if name in shown
-    }
+    rows = (row for row, name in enumerate(index.ids) if name in shown)
+    titles = {index.ids[row]: index.items[row].get("title", "") for row in rows}
     names = " ".join(f"{name:>7}" for name in SIMILARITIES)
     lines = [f"{'rank':>4} {'score':>9} {names}  item"]
     for answered in hits.values():

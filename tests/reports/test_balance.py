@@ -81,16 +81,19 @@ def test_attributions_of_the_tiny_index(tiny):
     assert paper["first"] == {
         "count": 2, "tied": 0, "right": 50.0, "global": won(0.0, 0.0, None),
         "title": won(1.0, 50.0, 100.0), "image": won(1.0, 50.0, 0.0),
+        "lexical": won(0.0, 0.0, None),
     }  # fmt: skip
     # all: then a by global, right, and b by title, wrong; words: a wrong, c right, by title.
     assert paper["answers"] == {
         "count": 6, "tied": 0, "right": 50.0, "global": won(1.0, 16.67, 100.0),
         "title": won(4.0, 66.67, 50.0), "image": won(1.0, 16.67, 0.0),
+        "lexical": won(0.0, 0.0, None),
     }  # fmt: skip
     # all: b, a, c by title, the second right.
     assert own["answers"] == {
         "count": 6, "tied": 0, "right": 50.0, "global": won(0.0, 0.0, None),
         "title": won(6.0, 100.0, 50.0), "image": won(0.0, 0.0, None),
+        "lexical": won(0.0, 0.0, None),
     }  # fmt: skip
     assert own["first"]["title"] == won(2.0, 100.0, 50.0)
 
@@ -117,6 +120,7 @@ def test_similarities_that_tie_share_the_win():
     assert result == {
         "count": 2, "tied": 1, "right": 50.0, "global": won(1.5, 75.0, 33.33),
         "title": won(0.5, 25.0, 100.0), "image": won(0.0, 0.0, None),
+        "lexical": won(0.0, 0.0, None),
     }  # fmt: skip
 
 

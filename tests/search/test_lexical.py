@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fairseq_item.data.tables import Table
 
+from fairseq_item.data.tsv import Table
 from fairseq_item.errors import InputError
 from fairseq_item.search import lexical as module
 from fairseq_item.search.calibration import sample_lexical
