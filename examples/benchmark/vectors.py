@@ -8,6 +8,7 @@ from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
 
 BLOCK = 8192
 KINDS = 200
+WORDS = 30_000
 LISTINGS = 3  # of a product, on average
 # How far listings of a product lie apart by each embedding, and how often they lack it.
 NOISE = {"global": 0.9, "title": 0.8, "image": 1.2}
@@ -30,7 +31,7 @@ def write_embeddings(folder, count, products, dim, seed, prefix):
     """
     rng = np.random.default_rng(seed)
     drawn = rng.integers(products, size=count)
-    items = [{"id": f"{prefix}{i}", "title": f"product {drawn[i]}"} for i in range(count)]
+    items = [{"id": f"{prefix}{i}", "title": _title(drawn[i], rng)} for i in range(count)]
     writer = EmbeddingWriter(folder, items, dim, "float16")
     kinds = np.random.default_rng(0).normal(size=(len(EMBEDDINGS), KINDS, dim)).astype(np.float32)
     for start in range(0, count, BLOCK):
@@ -38,6 +39,13 @@ def write_embeddings(folder, count, products, dim, seed, prefix):
         writer.write(start, *(_rows(which, kinds[p], p, rng) for p in range(len(EMBEDDINGS))))
     writer.finish()
     return drawn
+
+
+def _title(product, rng):
+    """Ten words, few of them frequent, and a code: half of the words are the product's own."""
+    own = np.random.default_rng(int(product)).random(5)
+    ranks = (WORDS ** np.concatenate([own, rng.random(5)])).astype(int)
+    return " ".join(f"word{chr(97 + r % 26)}{r}" for r in ranks) + f" ab-{product % 1000}"
 
 
 def _rows(which, kinds, column, rng):

@@ -120,7 +120,6 @@ def test_similarities_that_tie_share_the_win():
     assert result == {
         "count": 2, "tied": 1, "right": 50.0, "global": won(1.5, 75.0, 33.33),
         "title": won(0.5, 25.0, 100.0), "image": won(0.0, 0.0, None),
-        "lexical": won(0.0, 0.0, None),
     }  # fmt: skip
 
 
