@@ -1,6 +1,5 @@
-"""What the benchmarks share: functions timed in turn, commands measured in processes, a report."""
+"""What the benchmarks share: options, functions timed in turn, commands measured, reports."""
 
-import argparse
 import json
 import os
 import platform
@@ -14,23 +13,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from fairseq_item.commands.common import Parser, positive
 from fairseq_item.files import atomic_path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 LIBRARIES = (
     "torch", "torchvision", "fairseq-fixed", "faiss-cpu", "numpy", "pillow", "transformers",
     "sentence-transformers", "webdataset",
 )  # fmt: skip
 
 
-def parser(description):
+def parser(description, repeats=3):
     """A parser with ``--out``, ``--quick`` and ``--repeats``."""
-    p = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = Parser(description)
     p.add_argument("--out", required=True, metavar="DIR", help="folder for the tables and JSON")
     p.add_argument("--quick", action="store_true", help="a few seconds, for the tests")
-    p.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
+    p.add_argument("--repeats", type=positive, default=repeats, help="timed turns of each")
     return p
 
 
@@ -55,30 +54,25 @@ def alternate(contestants, repeats=5, warmup=1):
     return seconds
 
 
-# Runs argv[2:], a script or a module, and writes to argv[1] its processor time and most memory.
-# What the system reports of a child's memory covers its parent's, except in /proc.
+# Runs the module argv[2] and writes its processor time and most memory to the file argv[1]. What
+# the system reports of a child's memory covers its parent's, except in /proc.
 WRAPPER = """
-import os, re, resource, runpy, sys
+import re, resource, runpy, sys
 took, sys.argv = sys.argv[1], sys.argv[2:]
 try:
-    if sys.argv[0].endswith(".py"):
-        sys.path.insert(0, os.path.dirname(sys.argv[0]))
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    else:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 finally:
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if os.path.exists("/proc/self/status"):
-        own = re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]
     both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
     cpu = sum(sum(resource.getrusage(who)[:2]) for who in both)
-    open(took, "w").write(f"{own} {cpu}")
+    linux = sys.platform == "linux"
+    kib = re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1] if linux else "nan"
+    open(took, "w").write(f"{cpu} {kib}")
 """
 
 
 class Usage(NamedTuple):
-    """What a command took: ``seconds`` on the clock, ``cpu`` seconds of processor time with its own
-    processes, ``memory`` in MiB that its process held at most, mapped files included; ``output``.
+    """What a command took: ``seconds`` on the clock; ``cpu`` seconds, those of its own processes
+    included; the most MiB that it held, mapped files included (Linux only); what it printed.
     """
 
     seconds: float
@@ -87,11 +81,12 @@ class Usage(NamedTuple):
     output: str
 
 
-def measure(*command, env=None):
-    """Run a script or module of Python in a process of its own: a :class:`Usage`.
+def measure(module, *arguments, **env):
+    """Run a module with a ``main`` in a process of its own: a :class:`Usage`.
 
     Args:
-        command: path of a script ending in .py, or name of a module; then its arguments.
+        module: its name; those of this folder have one without dots.
+        arguments: of its command line.
         env: more environment variables.
 
     Raises:
@@ -99,16 +94,15 @@ def measure(*command, env=None):
     """
     with tempfile.TemporaryDirectory() as folder:
         took = Path(folder) / "took"
-        argv = [str(word) for word in (sys.executable, "-c", WRAPPER, took, *command)]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        argv = [str(word) for word in (sys.executable, "-c", WRAPPER, took, module, *arguments)]
+        env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **env}
         start = time.perf_counter()
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - start
         if done.returncode:
-            sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-3000:]}")
-        peak, cpu = map(float, took.read_text().split())
-        unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-        return Usage(seconds, cpu, peak / unit, done.stdout)
+            sys.exit(f"{' '.join(argv[4:])} failed:\n{done.stderr[-3000:]}")
+        cpu, kib = map(float, took.read_text().split())
+        return Usage(seconds, cpu, kib / 1024, done.stdout)
 
 
 def machine():
@@ -133,6 +127,12 @@ def machine():
     return found
 
 
+def markdown(lines):
+    """A table of lists of str, the first of them its header."""
+    ruled = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in ruled)
+
+
 def write(folder, stage, result, table):
     """Print a table and write ``folder/STAGE.json`` and ``folder/STAGE.md``."""
     head = {"stage": stage, "command": " ".join(["python", *sys.argv]), "machine": machine()}
@@ -140,7 +140,7 @@ def write(folder, stage, result, table):
     for name, content in ((f"{stage}.json", text), (f"{stage}.md", table)):
         with atomic_path(Path(folder) / name) as path:
             path.write_text(content, encoding="utf-8")
-    sys.stdout.write(table)
+    sys.stdout.write(f"\n{table}")
 
 
 class Report:
@@ -158,27 +158,21 @@ class Report:
         """
         rates = [amount / second for second in seconds]
         first = self._first.setdefault(group, rates)
-        rate, ratio = statistics.median(rates), statistics.median(rates) / statistics.median(first)
-        if len(first) == len(rates):
-            ratio = statistics.median(rate / other for rate, other in zip(rates, first))
-        row = {"name": name, "rate": rate, "least": min(rates), "most": max(rates)}
-        self.rows.append({**row, "runs": len(rates), "group": group, "ratio": ratio, **more})
-
-    def table(self):
-        """Markdown: median rate with its range, ``ratio``, further columns."""
-        known = ("name", "rate", "least", "most", "runs", "group", "ratio")
-        extra = list(dict.fromkeys(key for row in self.rows for key in row if key not in known))
-        lines = [[self.stage, f"{self.unit}/s", "range", "to the first", *extra]]
-        lines.append(["---"] * len(lines[0]))
-        for row in self.rows:
-            span = f"{_number(row['least'])} to {_number(row['most'])}"
-            cells = [row["name"], _number(row["rate"]), span, f"{row['ratio']:.2f}"]
-            lines.append([*cells, *(_number(row.get(key, "")) for key in extra)])
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        ratio = statistics.median(rate / other for rate, other in zip(rates, first))
+        row = {"name": name, "rate": statistics.median(rates), "least": min(rates)}
+        row.update(most=max(rates), runs=len(rates), group=group, ratio=ratio, **more)
+        self.rows.append(row)
 
     def write(self, folder):
         """Print the table and write ``folder/STAGE.json`` and ``folder/STAGE.md``."""
-        write(folder, self.stage, {"unit": self.unit, "rows": self.rows}, self.table())
+        known = ("name", "rate", "least", "most", "runs", "group", "ratio")
+        extra = list(dict.fromkeys(key for row in self.rows for key in row if key not in known))
+        lines = [[self.stage, f"{self.unit}/s", "range", "to the first", *extra]]
+        for row in self.rows:
+            rate, least, most = (_number(row[key]) for key in ("rate", "least", "most"))
+            cells = [row["name"], rate, f"{least} to {most}", f"{row['ratio']:.2f}"]
+            lines.append([*cells, *(_number(row.get(key, "")) for key in extra)])
+        write(folder, self.stage, {"unit": self.unit, "rows": self.rows}, markdown(lines))
 
 
 def _number(value):

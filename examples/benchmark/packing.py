@@ -16,17 +16,16 @@ from functools import partial
 from pathlib import Path
 
 from bench import Report, alternate, parser
-from photos import write_photos
+from data import write_catalog, write_photos
 from PIL import Image
 
-from fairseq_item.commands import pack as pack_command
+from fairseq_item.commands import pack
+from fairseq_item.commands.common import positive, run
 
 SIZE, QUALITY = 256, 90
-BOUND = "lower bound: decoding alone"
 
 
 def decode(path):
-    """Decode one photo."""
     with Image.open(path) as image:
         image.convert("RGB")
 
@@ -38,29 +37,28 @@ def resize(path, folder):
     small.save(folder / path.name, quality=QUALITY)
 
 
-def in_pool(function, inputs):
-    with multiprocessing.Pool(2) as pool:
-        pool.map(function, inputs, chunksize=16)
-
-
 def in_turn(function, inputs):
     for value in inputs:
         function(value)
 
 
-def pack(work, codec, workers):
+def in_pool(function, inputs):
+    with multiprocessing.Pool(2) as pool:
+        pool.map(function, inputs, chunksize=16)
+
+
+def item_pack(work, codec, workers):
     """item-pack, anew; its lines are not part of the table."""
     command = f"{work}/catalog.tsv --image-root {work}/photos --out {work}/{codec}-{workers}"
-    command += f" --split train --image-size {SIZE} --codec {codec} --workers {workers}"
+    command += f" --split train --image-size {SIZE} --codec {codec} --num-workers {workers}"
     with contextlib.redirect_stdout(io.StringIO()):
-        pack_command.main([*command.split(), "--jpeg-quality", str(QUALITY), "--overwrite"])
+        pack.main([*command.split(), "--jpeg-quality", str(QUALITY), "--overwrite"])
 
 
 def report(work, count, repeats):
     """Time all contestants: a :class:`Report`."""
-    photos, loose = write_photos(work / "photos", count, 440, 560), work / "loose"
-    lines = [f"p{i}\tproduct {i}\t{path.name}\n" for i, path in enumerate(photos)]
-    (work / "catalog.tsv").write_text("id\ttitle\timage\n" + "".join(lines), encoding="utf-8")
+    photos, loose = write_photos(work / "photos", count), work / "loose"
+    write_catalog(work / "catalog.tsv", [f"product {i}" for i in range(count)], photos)
     loose.mkdir()
     resized = partial(resize, folder=loose)
     # name -> (function, folder of what it leaves)
@@ -71,19 +69,20 @@ def report(work, count, repeats):
     for codec in ("patches", "jpeg"):
         for workers, name in ((1, f"{codec}, 1 worker"), (2, f"{codec}, 2 workers")):
             stored = work / f"{codec}-{workers}" / "image"
-            contestants[name] = (partial(pack, work, codec, workers), stored)
-    contestants[BOUND] = (partial(in_turn, decode, photos), work / "photos")
+            contestants[name] = (partial(item_pack, work, codec, workers), stored)
+    bound = "lower bound: decoding alone"
+    contestants[bound] = (partial(in_turn, decode, photos), work / "photos")
     calls = {name: function for name, (function, _) in contestants.items()}
     found = Report("packing", "images")
-    for name, taken in alternate(calls, repeats, warmup=repeats > 1).items():
+    for name, seconds in alternate(calls, repeats, warmup=repeats > 1).items():
         stored = sum(path.stat().st_size for path in contestants[name][1].iterdir())
-        found.add(name, count, taken, **{"bytes an image": stored // count})
+        found.add(name, count, seconds, **{"bytes an image": stored // count})
     return found
 
 
 def main(argv=None):
     p = parser(__doc__)
-    p.add_argument("--photos", type=int, default=1000, help="drawn photos (default: 1000)")
+    p.add_argument("--photos", type=positive, default=1000, help="synthetic photos")
     args = p.parse_args(argv)
     count, repeats = (24, 1) if args.quick else (args.photos, args.repeats)
     with tempfile.TemporaryDirectory(prefix="packing-") as work:
@@ -91,4 +90,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
