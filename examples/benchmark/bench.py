@@ -1,17 +1,19 @@
 """What the benchmarks share: options, functions timed in turn, commands measured, reports."""
 
+import importlib
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import date
+from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from statistics import median
+from types import SimpleNamespace
 
 from fairseq_item.commands.common import Parser, positive
 from fairseq_item.files import atomic_path
@@ -33,7 +35,19 @@ def parser(description, repeats=3):
     return p
 
 
-def alternate(contestants, repeats=5, warmup=1):
+@cache
+def optional(name):
+    """A library by its module's name; None, said once on stderr, where it is missing."""
+    # Hugging Face's want torchaudio where there is one; one of another CUDA than torch's fails.
+    sys.modules.setdefault("torchaudio", None)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        sys.stderr.write(f"{name} is left out: {error}\n")
+        return None
+
+
+def alternate(contestants, repeats, warmup=1):
     """Time functions in turn, so that a slow minute of the machine hits all of them.
 
     Args:
@@ -70,24 +84,12 @@ finally:
 """
 
 
-class Usage(NamedTuple):
-    """What a command took: ``seconds`` on the clock; ``cpu`` seconds, those of its own processes
-    included; the most MiB that it held, mapped files included (Linux only); what it printed.
-    """
+def measure(module, *arguments, **environment):
+    """Run a module of Python, installed or of this folder, in a process of its own.
 
-    seconds: float
-    cpu: float
-    memory: float
-    output: str
-
-
-def measure(module, *arguments, **env):
-    """Run a module with a ``main`` in a process of its own: a :class:`Usage`.
-
-    Args:
-        module: its name; those of this folder have one without dots.
-        arguments: of its command line.
-        env: more environment variables.
+    Returns:
+        ``seconds`` on the clock; ``cpu`` seconds, those of its own processes included; the most
+        ``memory`` in MiB that it held, mapped files included (NaN where Linux is not); ``output``.
 
     Raises:
         SystemExit: it failed; with what it printed.
@@ -95,14 +97,14 @@ def measure(module, *arguments, **env):
     with tempfile.TemporaryDirectory() as folder:
         took = Path(folder) / "took"
         argv = [str(word) for word in (sys.executable, "-c", WRAPPER, took, module, *arguments)]
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **env}
+        env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **environment}
         start = time.perf_counter()
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - start
         if done.returncode:
             sys.exit(f"{' '.join(argv[4:])} failed:\n{done.stderr[-3000:]}")
         cpu, kib = map(float, took.read_text().split())
-        return Usage(seconds, cpu, kib / 1024, done.stdout)
+    return SimpleNamespace(seconds=seconds, cpu=cpu, memory=kib / 1024, output=done.stdout)
 
 
 def machine():
@@ -127,14 +129,10 @@ def machine():
     return found
 
 
-def markdown(lines):
-    """A table of lists of str, the first of them its header."""
+def write(folder, stage, result, lines):
+    """Print a table, lists of str, and write ``folder/STAGE.json`` and ``folder/STAGE.md``."""
     ruled = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
-    return "".join(f"| {' | '.join(line)} |\n" for line in ruled)
-
-
-def write(folder, stage, result, table):
-    """Print a table and write ``folder/STAGE.json`` and ``folder/STAGE.md``."""
+    table = "".join(f"| {' | '.join(line)} |\n" for line in ruled)
     head = {"stage": stage, "command": " ".join(["python", *sys.argv]), "machine": machine()}
     text = json.dumps({**head, **result}, indent=2) + "\n"
     for name, content in ((f"{stage}.json", text), (f"{stage}.md", table)):
@@ -158,10 +156,9 @@ class Report:
         """
         rates = [amount / second for second in seconds]
         first = self._first.setdefault(group, rates)
-        ratio = statistics.median(rate / other for rate, other in zip(rates, first))
-        row = {"name": name, "rate": statistics.median(rates), "least": min(rates)}
-        row.update(most=max(rates), runs=len(rates), group=group, ratio=ratio, **more)
-        self.rows.append(row)
+        row = {"name": name, "rate": median(rates), "least": min(rates), "most": max(rates)}
+        row["ratio"] = median(rate / other for rate, other in zip(rates, first))
+        self.rows.append({**row, "runs": len(rates), "group": group, **more})
 
     def write(self, folder):
         """Print the table and write ``folder/STAGE.json`` and ``folder/STAGE.md``."""
@@ -169,10 +166,10 @@ class Report:
         extra = list(dict.fromkeys(key for row in self.rows for key in row if key not in known))
         lines = [[self.stage, f"{self.unit}/s", "range", "to the first", *extra]]
         for row in self.rows:
-            rate, least, most = (_number(row[key]) for key in ("rate", "least", "most"))
-            cells = [row["name"], rate, f"{least} to {most}", f"{row['ratio']:.2f}"]
+            span = f"{_number(row['least'])} to {_number(row['most'])}"
+            cells = [row["name"], _number(row["rate"]), span, f"{row['ratio']:.2f}"]
             lines.append([*cells, *(_number(row.get(key, "")) for key in extra)])
-        write(folder, self.stage, {"unit": self.unit, "rows": self.rows}, markdown(lines))
+        write(folder, self.stage, {"unit": self.unit, "rows": self.rows}, lines)
 
 
 def _number(value):

@@ -1,147 +1,287 @@
 """Embedding products with a trained model: products a second of what ``item-embed`` computes.
 
 The first table is of the models alone: from batches of uint8 patches and padded titles to
-normalised vectors in NumPy, in inference mode, by our model, Hugging Face's ViLT (the mean over its
-last layer's title and patches, and its [CLS]) and CLIP (``transformers.CLIPModel``: a tower of the
-same size for each modality). Images come as patches for ours, and as patches that are put
-together and scaled for the others, as their image processors would.
+normalised vectors in NumPy, by our model, Hugging Face's ViLT (read as ours is) and CLIP (a tower
+of the same size for each modality). Images come as patches, which the others join and scale.
 
-The second table is of whole programs, from the catalogue's files to the vectors, beside
-sentence-transformers' CLIP: see ``end_to_end.py``. Weights are random in both.
+The second table is of whole programs: the same products, photos of about 500 pixels as JPEG files
+and titles as strings, to vectors by
+
+- ours as ``item-embed`` does it, from a data-bin that was packed before (``codec: patches``,
+  stored at 8/7 of the side that the model sees);
+- ours from the files: the hub interface's ``encode`` decodes, resizes and tokenises each time;
+- sentence-transformers' CLIP of equal size from the files: its ``encode`` of the images and of
+  the titles, with CLIP's own image processor and tokenizer, its vocabulary learnt here.
+
+The last row is what the first one had before: packing the photos and binarising the titles, once.
+The column "packing included" is the first row's rate where that is done for a single embedding.
+Weights are random, nothing is downloaded; all run in one process on torch's threads but the
+packing, which has as many workers.
 """
 
+import contextlib
+import io
+import json
+import logging
+import os
+import statistics
 import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 
-import sentence_clip
+import numpy as np
 import torch
-from bench import Report, alternate
-from end_to_end import Catalogue, measure
-from rivals import batch, config, item, parse, parser, to_device, transformers, vilt_body
-from torch import nn
+from bench import Report, alternate, optional
+from PIL import Image
+from rivals import (
+    CLS,
+    PADDING,
+    SEP,
+    batch,
+    batch_size,
+    clip_body,
+    config,
+    item,
+    others_inputs,
+    parse,
+    parser,
+    vilt_body,
+)
+from synthetic import listing_titles, write_catalog, write_photos
+from torch.nn.functional import normalize
 
+from fairseq_item.commands import binarize, bpe, pack
 from fairseq_item.commands.common import run
-from fairseq_item.models import item as architectures
+from fairseq_item.data.dictionary import load_dictionary
+from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.models.hub_interface import ItemHubInterface
-from fairseq_item.models.resnet import whole_images
+from fairseq_item.models.item import ItemModel
 from fairseq_item.modules.pooling import mean_of_tokens
+from fairseq_item.search.embed import embed_rows, open_products
+
+# Read when the libraries are imported, and they ask their hub for whatever a folder lacks.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 BATCHES = {"item_tiny": 128, "item_small": 64, "item_base": 8}
 GPU_BATCH = 512
-# Whole programs are slower by far: fewer turns of two batches each.
-BATCHES_END_TO_END, MOST_REPEATS_END_TO_END = 2, 3
-QUICK = {"encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 2}
-SPECIAL = (1, 0, 2)  # padding, [CLS], [SEP]
-
-
-def ours(cfg):
-    """Our model behind the interface that ``item-embed`` uses."""
-    whole = type("Whole", (), {"model": cfg})
-    return ItemHubInterface(item(cfg), whole, None, None, None, cfg.image_size, "pad")
-
-
-class Rival(nn.Module):
-    """Another library's model that embeds the same batches.
-
-    Args:
-        cfg: our configuration, for its sizes.
-        body: the library's model.
-    """
-
-    def __init__(self, cfg, body):
-        super().__init__()
-        self.cfg, self.body = cfg, body.eval()
-
-    def embed(self, title, patches):
-        low = self.cfg.compute_dtype == "bfloat16"
-        with torch.inference_mode():
-            whole = whole_images(patches, self.cfg.patch_size, self.cfg.image_size)
-            with torch.autocast(title.device.type, torch.bfloat16, enabled=low):
-                parts = self.parts(title, (title != SPECIAL[0]).long(), whole)
-            return [nn.functional.normalize(p.float(), dim=-1).cpu().numpy() for p in parts]
-
-
-class Vilt(Rival):
-    """ViLT, read as ours is."""
-
-    def parts(self, title, mask, whole):
-        states = self.body(input_ids=title, attention_mask=mask, pixel_values=whole)
-        states, words = states.last_hidden_state, title.size(1)
-        image = states[:, words + 1 :].float().mean(1)
-        return states[:, 0], mean_of_tokens(states[:, :words], title, SPECIAL), image
-
-
-class Clip(Rival):
-    """Both towers of CLIP: an embedding each."""
-
-    def parts(self, title, mask, whole):
-        found = self.body(input_ids=title, attention_mask=mask, pixel_values=whole)
-        return found.text_embeds, found.image_embeds
-
-
-def contestants(cfg, device):
-    """name -> what embeds; those of a library that is missing are left out."""
-    torch.manual_seed(1)
-    found = {"item": ours(cfg)}
-    library = transformers()
-    if library:
-        found["ViLT"] = Vilt(cfg, vilt_body(cfg, library))
-        found["CLIP"] = Clip(cfg, sentence_clip.clip_body(cfg, library))
-    return {name: model.to(device) for name, model in found.items()}
-
-
-def main(argv=None):
-    """Entry point."""
-    about = "Measure embedding beside Hugging Face's ViLT and CLIP of equal size."
-    args = parse(parser(about, "the tables and their JSON"), argv)
-    models(args).write(args.out)
-    with tempfile.TemporaryDirectory(prefix="embedding-") as work:
-        end_to_end(args, work).write(args.out)
+# Whole programs are slower by far: fewer turns, of two batches each.
+WHOLE_BATCHES, WHOLE_REPEATS = 2, 3
+VOCABULARY = 2000
+LEARNT_FROM = 2000  # titles
+PACKED, FILES, CLIP, PACKING = (
+    "item, packed", "item, files", "sentence-transformers CLIP, files", "packing once",
+)  # fmt: skip
+CLIP_MODULE = "0_CLIPModel"  # its folder in that of a SentenceTransformer
 
 
 def models(args):
     """The models alone: a :class:`Report`."""
     report = Report("embedding", "products")
     for size, cfg in configurations(args):
-        count = batch_size(args, size)
-        inputs = to_device(batch(cfg, count)["net_input"], args.device)
+        count = batch_size(args, BATCHES[size], GPU_BATCH)
+        inputs = batch(cfg, count, device=args.device)["net_input"]
         calls = {
-            name: lambda model=model, inputs=inputs: model.embed(**inputs)
-            for name, model in contestants(cfg, args.device).items()
+            name: lambda embed=embed, inputs=inputs: embed(**inputs)
+            for name, embed in embedders(cfg, args.device).items()
         }
         group = f"{size} {cfg.compute_dtype}"
-        for name, seconds in alternate(calls, 1 if args.quick else args.repeats).items():
+        for name, seconds in alternate(calls, args.repeats).items():
             report.add(f"{group} {name}", count, seconds, group, batch=count)
-    return report
-
-
-def end_to_end(args, work):
-    """From a catalogue's files to vectors: a :class:`Report`; ``work`` is an empty folder."""
-    report, rival = Report("embedding-end-to-end", "products"), sentence_clip.is_here()
-    chosen = configurations(args)
-    most = max(BATCHES_END_TO_END * batch_size(args, size) for size, _ in chosen)
-    catalogue = Catalogue(work, most)
-    repeats = 1 if args.quick else min(args.repeats, MOST_REPEATS_END_TO_END)
-    for size, cfg in chosen:
-        per_batch = batch_size(args, size)
-        count = BATCHES_END_TO_END * per_batch
-        measure(report, catalogue, cfg, size, count, per_batch, repeats, args.device, rival)
     return report
 
 
 def configurations(args):
     """Pairs of a size's name and its configuration, one for each precision."""
-    small = QUICK if args.quick else {}
-    return [
-        (size, config(getattr(architectures, size), compute_dtype=dtype, **small))
-        for size in (["item_tiny"] if args.quick else args.sizes.split(","))
-        for dtype in args.dtypes.split(",")
-    ]
+    return [(s, config(s, dtype, args.quick)) for s in args.sizes for dtype in args.dtypes]
 
 
-def batch_size(args, size):
-    """Products computed at once."""
-    default = GPU_BATCH if args.device == "cuda" else BATCHES[size]
-    return args.batch_size or (8 if args.quick else default)
+def embedders(cfg, device):
+    """name -> function of title and patches; those of a library that is missing are left out."""
+    torch.manual_seed(1)
+    whole = SimpleNamespace(model=cfg)
+    found = {"item": ItemHubInterface(item(cfg), whole, *[None] * 5).to(device).embed}
+    if optional("transformers"):
+        found["ViLT"] = embedder(cfg, vilt_body(cfg).to(device), embeddings_of_vilt)
+        found["CLIP"] = embedder(cfg, clip_body(cfg).to(device), embeddings_of_clip)
+    return found
+
+
+def embedder(cfg, body, embeddings):
+    """A function that embeds a batch as ours does, by another library's model."""
+    low = cfg.compute_dtype == "bfloat16"
+    body.eval()
+
+    def embed(title, patches):
+        with torch.inference_mode():
+            inputs = others_inputs(cfg, title, patches)
+            with torch.autocast(title.device.type, torch.bfloat16, enabled=low):
+                found = embeddings(body(**inputs), title)
+            return [normalize(rows.float(), dim=-1).cpu().numpy() for rows in found]
+
+    return embed
+
+
+def embeddings_of_vilt(output, title):
+    states, tokens = output.last_hidden_state, title.size(1)
+    image = states[:, tokens + 1 :].float().mean(1)
+    return states[:, 0], mean_of_tokens(states[:, :tokens], title, (PADDING, CLS, SEP)), image
+
+
+def embeddings_of_clip(output, title):
+    return output.text_embeds, output.image_embeds
+
+
+def end_to_end(args, work):
+    """From a catalogue's files to vectors: a :class:`Report`; ``work`` is an empty folder."""
+    report, chosen = Report("embedding-end-to-end", "products"), configurations(args)
+    photos = max(WHOLE_BATCHES * batch_size(args, BATCHES[size], GPU_BATCH) for size, _ in chosen)
+    catalogue = Catalogue(Path(work), photos)
+    for size, cfg in chosen:
+        group, count = f"{size} {cfg.compute_dtype}", batch_size(args, BATCHES[size], GPU_BATCH)
+        seconds = time_programs(catalogue, cfg, count, args)
+        amounts = {**dict.fromkeys(seconds, WHOLE_BATCHES * count), PACKING: photos}
+        each = {name: statistics.median(seconds[name]) / amounts[name] for name in seconds}
+        for name in (PACKED, FILES, CLIP, PACKING):
+            more = {} if name == PACKING else {"batch": count}
+            if name == PACKED:
+                more["packing included"] = 1 / (each[PACKED] + each[PACKING])
+            if name in seconds:
+                report.add(f"{group} {name}", amounts[name], seconds[name], group, **more)
+    return report
+
+
+def time_programs(catalogue, cfg, batch_size, args):
+    """name -> seconds of each turn; all photos are packed, the first two batches embedded."""
+    torch.manual_seed(1)
+    count, device = WHOLE_BATCHES * batch_size, args.device
+    titles, paths = catalogue.titles[:count], catalogue.paths[:count]
+    hub = catalogue.model(cfg).to(device)
+    contestants = {
+        PACKING: lambda: catalogue.pack(cfg),  # first, for the next one reads what it writes
+        PACKED: lambda: embed_packed(hub, catalogue.data, count, batch_size),
+        FILES: lambda: hub.encode(titles, paths, batch_size),
+    }
+    if optional("sentence_transformers"):
+        with tempfile.TemporaryDirectory() as folder:
+            clip = sentence_clip(cfg, catalogue.learnt_from, VOCABULARY, Path(folder), device)
+        contestants[CLIP] = lambda: encode(clip, titles, paths, batch_size)
+    return alternate(contestants, min(args.repeats, WHOLE_REPEATS))
+
+
+class Catalogue:
+    """``count`` photos and titles on disk, to be packed for models of any size.
+
+    Attributes:
+        titles, paths: of the products.
+        learnt_from: the titles that vocabularies are learnt from.
+        data: the data-bin, whose only split is "train".
+    """
+
+    def __init__(self, folder, count):
+        self.folder, self.data = folder, folder / "data-bin"
+        self.learnt_from = listing_titles(max(count, LEARNT_FROM))
+        self.titles = self.learnt_from[:count]
+        self.paths = write_photos(folder / "photos", count)
+        everything = write_catalog(folder / "all.tsv", self.learnt_from, self.paths)
+        write_catalog(folder / "catalog.tsv", self.titles, self.paths)
+        call(bpe, everything, "--out", self.data / "title", "--vocab-size", VOCABULARY)
+
+    def pack(self, cfg):
+        """Pack all photos and titles for a model of ``cfg``."""
+        source = self.folder / "catalog.tsv", "--image-root", self.folder / "photos"
+        sizes = "--image-size", stored_size(cfg), "--patch-size", cfg.patch_size
+        split = "--out", self.data, "--split", "train", "--overwrite"
+        call(pack, *source, *sizes, *split, "--num-workers", torch.get_num_threads())
+        call(binarize, self.data)
+
+    def model(self, cfg):
+        """Ours with random weights and the catalogue's vocabulary, as ``item-embed`` has it."""
+        paths = self.data / "title" / "bpe.model", self.data / "title" / "dict.txt"
+        dictionary, whole = load_dictionary(paths[1]), SimpleNamespace(model=cfg)
+        network = ItemModel(cfg, len(dictionary), PADDING, CLS, SEP)
+        tokenizer = TitleTokenizer(*paths)
+        return ItemHubInterface(
+            network, whole, dictionary, tokenizer, None, stored_size(cfg), "pad"
+        )
+
+
+def stored_size(cfg):
+    """256 for 224 pixels, and the same share or a little more for others, in whole patches."""
+    return -(-cfg.image_size * 8 // 7 // cfg.patch_size) * cfg.patch_size
+
+
+def call(command, *arguments):
+    """Run a command; its lines are not part of the table."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        command.main([str(argument) for argument in arguments])
+
+
+def embed_packed(hub, data, count, batch_size):
+    """The first products of a data-bin as ``item-embed`` embeds them: float32 (3, count, d)."""
+    _, dataset = open_products(data, ["train"], hub)
+    found = np.empty((3, count, hub.dim), np.float32)
+
+    def write(start, *rows):
+        found[:, start : start + len(rows[0])] = rows
+
+    embed_rows(hub, dataset, SimpleNamespace(write=write), 0, count, batch_size, workers=0)
+    return found
+
+
+def sentence_clip(cfg, titles, vocabulary, folder, device="cpu"):
+    """A ``SentenceTransformer`` whose only module is CLIP, loaded from a folder as published ones.
+
+    Args:
+        cfg: our configuration; both towers get its sizes, and run in its ``compute_dtype``.
+        titles: list of strings to learn the vocabulary from.
+        vocabulary: tokens at most.
+        folder: an empty folder to write the model to.
+        device: where it runs.
+    """
+    library, transformers = optional("sentence_transformers"), optional("transformers")
+    # Of each model: that its class has a new name, and what it can read.
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    module, side = folder / CLIP_MODULE, cfg.image_size
+    tokenizer = clip_tokenizer(transformers, titles, vocabulary)
+    tokenizer.model_max_length = cfg.max_title_length + 2
+    images = transformers.CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    )
+    transformers.CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(module)
+    specials = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
+    clip_body(cfg, len(tokenizer), specials).save_pretrained(module)
+    kind = "sentence_transformers.models.CLIPModel"
+    modules = [{"idx": 0, "name": "0", "path": CLIP_MODULE, "type": kind}]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    model = library.SentenceTransformer(str(folder), device=device)
+    # As loading with this torch_dtype does:
+    return model.bfloat16() if cfg.compute_dtype == "bfloat16" else model
+
+
+def clip_tokenizer(transformers, titles, vocabulary):
+    """CLIP's tokenizer with tokens of its own, learnt as all of its steps cut the titles."""
+    with tempfile.TemporaryDirectory() as folder:
+        ids = {"<|startoftext|>": 0, "<|endoftext|>": 1}
+        Path(folder, "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
+        Path(folder, "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+        blank = transformers.CLIPTokenizerFast.from_pretrained(folder)
+    return blank.train_new_from_iterator(titles, vocabulary, show_progress=False)
+
+
+def encode(clip, titles, paths, batch_size):
+    """(title, image) by a SentenceTransformer: float32 (n, d) each, L2-normalised."""
+    settings = {"batch_size": batch_size, "normalize_embeddings": True, "show_progress_bar": False}
+    images = [Image.open(path) for path in paths]  # decoded where they are read
+    return tuple(clip.encode(inputs, **settings) for inputs in (titles, images))
+
+
+def main(argv=None):
+    """Entry point."""
+    args = parse(parser(__doc__), argv)
+    models(args).write(args.out)
+    with tempfile.TemporaryDirectory(prefix="embedding-") as work:
+        end_to_end(args, work).write(args.out)
 
 
 if __name__ == "__main__":

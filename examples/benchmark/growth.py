@@ -20,8 +20,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bench import ROOT, markdown, measure, parser, write
-from data import write_catalog, write_photos
+from bench import ROOT, measure, parser, write
+from synthetic import write_catalog, write_photos
 
 from fairseq_item.commands.common import positive, run
 from fairseq_item.files import atomic_path
@@ -29,7 +29,20 @@ from fairseq_item.files import atomic_path
 STREAMING = ("pack", "binarise", "load", "embed")
 SIDE, PATCH = 32, 8
 QUERIES = 200
-WORDS = "mug pan hat shoe bag lamp desk coat red blue green black white small large old".split()
+WORDS = (
+    "mug",
+    "pan",
+    "hat",
+    "shoe",
+    "bag",
+    "lamp",
+    "red",
+    "blue",
+    "green",
+    "black",
+    "small",
+    "old",
+)
 
 MODEL = (
     f"--task item_pretraining --criterion item_pretraining --arch item_tiny --encoder-layers 1"
@@ -69,14 +82,12 @@ def run_stages(work, count):
     if not (work / "model").exists():
         measure("fairseq_cli.train", data, "--save-dir", work / "model", *MODEL, *TRAINING)
     model = ["--checkpoint", work / "model" / "checkpoint_last.pt", "--device", "cpu"]
-    embeddings, hits = folder / "embeddings", folder / "hits.tsv"
-    stage(
-        "embed", command("embed"), *model, "--data", data, "--split", "train", "--out", embeddings
-    )
+    embeddings, split = folder / "embeddings", ["--data", data, "--splits", "train"]
+    stage("embed", command("embed"), *model, *split, "--out", embeddings)
     if not (work / "queries").exists():
         write_queries(embeddings, work / "queries")
     stage("index", command("index"), embeddings, "--out", folder / "index")
-    asked = ["--queries", work / "queries", "--out", hits]
+    asked = ["--queries", work / "queries", "--out", folder / "hits.tsv"]
     stage("search", command("search"), folder / "index", *asked)
     shutil.rmtree(folder)
     return found
@@ -115,7 +126,7 @@ def exponent(sizes, values):
 
 
 def table(sizes, cpu, memory):
-    """Markdown: seconds and MiB at each size, and how they grow."""
+    """Lines of cells: seconds and MiB at each size, and how they grow."""
     header = ["growth"]
     for unit in ("s", "MiB"):
         header += [f"{count:,}: {unit}" for count in sizes] + [f"{unit}: exponent"]
@@ -126,7 +137,7 @@ def table(sizes, cpu, memory):
             cells += [form.format(v) for v in values] + [f"{exponent(sizes, values):.2f}"]
         more = (memory[stage][-1] - memory[stage][0]) * (1 << 20) / (sizes[-1] - sizes[0])
         lines.append([*cells, f"{more:,.0f}"])
-    return markdown(lines)
+    return lines
 
 
 def plot(sizes, panels, path):

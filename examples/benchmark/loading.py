@@ -15,10 +15,8 @@ products (files with holes): open the stores, order an epoch and cut it into bat
 64 products; "memory": MiB that the process grew.
 """
 
-import importlib.util
 import json
 import os
-import sys
 import tarfile
 import tempfile
 import time
@@ -26,8 +24,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from bench import Report, alternate, parser
-from data import QUALITY, dictionary, draw_photo
+from bench import Report, alternate, optional, parser
+from synthetic import QUALITY, dictionary, draw_photo
 
 from fairseq_item.commands.common import positive, run
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
@@ -129,10 +127,8 @@ def loaders(work):
     """name -> (function of passes and workers that makes a loader, the files that it reads)."""
     images, tars = sorted((work / "folder" / "all").iterdir()), sorted(work.glob("shard-*.tar"))
     found = {"ImageFolder": (partial(folder_loader, work), images)}
-    if "webdataset" in sys.modules or importlib.util.find_spec("webdataset"):
+    if optional("webdataset"):
         found["webdataset"] = (partial(web_loader, work), tars)
-    else:
-        sys.stderr.write("webdataset is not installed; its rows are left out\n")
     for codec in ("patches", "jpeg"):
         found[f"ours, {codec}"] = (partial(item_loader, work, codec), [work / f"{codec}.bin"])
     return found

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from bench import Report, alternate, parser
-from data import write_catalog, write_photos
 from PIL import Image
+from synthetic import write_catalog, write_photos
 
 from fairseq_item.commands import pack
 from fairseq_item.commands.common import positive, run

@@ -1,122 +1,102 @@
-"""The same products and objectives for every contestant, and the models that ours is held against.
+"""The models that are compared, all of one size, and the batches that they read.
 
-All of them are ``ItemModel`` with another body: the five heads, the masked positions at which alone
-they compute, the losses and the optimiser are the same.
+In training all of them are ``ItemModel`` with another body: the five heads, the masked positions at
+which alone they compute, the losses and the optimiser are the same. Weights are random.
 """
 
-import importlib
-import sys
-from functools import cache
 from types import SimpleNamespace
 
+import bench
 import numpy as np
 import torch
-from fairseq.data import Dictionary
+from bench import optional
+from synthetic import dictionary
 from torch import nn
 
 import fairseq_item
 
 fairseq_item.register()
 
-from fairseq_item.commands.common import Parser  # noqa: E402
+from fairseq_item.commands.common import positive  # noqa: E402
 from fairseq_item.criterions.item_pretraining import (  # noqa: E402
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
 from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset  # noqa: E402
-from fairseq_item.models.item import ItemModel, ItemModelConfig, MaskedPositions  # noqa: E402
+from fairseq_item.models import item as architectures  # noqa: E402
 from fairseq_item.models.resnet import whole_images  # noqa: E402
 
-VOCABULARY = 8000
-# Tokens of a title: those of the demo catalogue. A batch is padded to its longest.
+VOCABULARY, PADDING, CLS, SEP = 8000, 1, 0, 2
+# Tokens of a title: those of the synthetic catalogue. A batch is padded to its longest.
 TITLE_MEAN, TITLE_DEVIATION, TITLE_LEAST, TITLE_MOST = 12.0, 3.4, 3, 36
+QUICK = {
+    "encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 2, "image_size": 32,
+    "patch_size": 8,
+}  # fmt: skip
 
 
-def parser(description, out):
-    """The options of what compares models; ``out``: what ``--out`` is a folder for."""
-    p = Parser(description)
-    p.add_argument("--out", required=True, help=f"folder for {out}")
-    p.add_argument("--quick", action="store_true", help="a few seconds on very small models")
-    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    p.add_argument("--sizes", default="item_tiny,item_small,item_base", help="with commas")
-    p.add_argument("--dtypes", default="float32,bfloat16", help="with commas")
-    p.add_argument("--repeats", type=int, default=5, help="timed turns of each contestant")
-    p.add_argument("--batch-size", type=int, help="products at once; the default goes by size")
+def parser(description):
+    """The options of what compares models."""
+    p = bench.parser(description, repeats=5)
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--sizes", nargs="+", default=["item_tiny", "item_small", "item_base"])
+    p.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    p.add_argument("--batch-size", type=positive, help="products at once; else it goes by size")
     return p
 
 
-def parse(p, argv=None):
-    """Parse the options of :func:`parser`; ``auto`` becomes the device that is there."""
+def parse(p, argv):
+    """The parsed options; with ``--quick`` of one turn of the smallest size."""
     args = p.parse_args(argv)
-    if args.device == "auto":
-        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if args.quick:
+        args.sizes, args.repeats = ["item_tiny"], 1
     return args
 
 
-class Titles(list):
-    """Titles of random tokens, in the form that ``ItemDataset`` reads."""
-
-    def __init__(self, count, rng):
-        lengths = np.rint(rng.normal(TITLE_MEAN, TITLE_DEVIATION, count)).astype(int)
-        self.sizes = lengths.clip(TITLE_LEAST, TITLE_MOST) + 1
-        super().__init__(np.append(rng.integers(4, VOCABULARY, n - 1), 2) for n in self.sizes)
+def batch_size(args, on_cpu, on_gpu):
+    """Products computed at once."""
+    default = on_gpu if args.device == "cuda" else on_cpu
+    return args.batch_size or (8 if args.quick else default)
 
 
-class Images:
-    """Images of random pixels, in the form that ``ItemDataset`` reads."""
+def config(size, dtype="float32", quick=False, **changes):
+    """The configuration of an architecture such as "item_tiny"; very small with ``quick``."""
+    args = SimpleNamespace(compute_dtype=dtype, **{**(QUICK if quick else {}), **changes})
+    getattr(architectures, size)(args)
+    return architectures.ItemModelConfig(**vars(args))
 
-    def __init__(self, count, size, rng):
-        self.pixels = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
-    def __len__(self):
-        return len(self.pixels)
+class Images(list):
+    """Arrays of pixels in the form that ``ItemDataset`` reads."""
 
     def side(self, index):
-        return self.pixels.shape[1]
+        return len(self[index])
 
     def rows(self, index, top, bottom):
-        return self.pixels[index, top:bottom]
+        return self[index][top:bottom]
 
 
-def dictionary():
-    """fairseq's ``Dictionary`` of ``VOCABULARY`` tokens, ``<mask>`` the last of them."""
-    symbols = Dictionary()
-    for number in range(VOCABULARY - len(symbols) - 1):
-        symbols.add_symbol(f"p{number}")
-    symbols.add_symbol("<mask>")
-    return symbols
+def batch(cfg, count, corruption=None, device="cpu"):
+    """A batch of ``count`` random products for a model of ``cfg``, as the dataset collates them."""
+    rng, side = np.random.default_rng(1), cfg.image_size
+    lengths = np.rint(rng.normal(TITLE_MEAN, TITLE_DEVIATION, count)).astype(int)
+    lengths = lengths.clip(TITLE_LEAST, TITLE_MOST)
+    titles = [np.append(rng.integers(4, VOCABULARY, length), SEP) for length in lengths]
+    images = Images(rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+    geometry = Geometry(side, cfg.patch_size, cfg.max_title_length)
+    dataset = ItemDataset(titles, images, dictionary(VOCABULARY), geometry, corruption)
+    return to_device(dataset.collater([dataset[i] for i in range(count)]), device)
 
 
-def batch(cfg, count, corruption=None, seed=1):
-    """A batch of ``count`` products for a model of ``cfg``, as the dataset collates them."""
-    rng = np.random.default_rng(seed)
-    dataset = ItemDataset(
-        Titles(count, rng),
-        Images(count, cfg.image_size, rng),
-        dictionary(),
-        Geometry(cfg.image_size, cfg.patch_size, cfg.max_title_length),
-        corruption,
-    )
-    return dataset.collater([dataset[i] for i in range(count)])
-
-
-def masked_batch(cfg, count, seed=1):
+def masked_batch(cfg, count, device="cpu"):
     """A batch of pre-training, with the paper's masks and mismatches."""
-    return batch(cfg, count, Corruption(), seed)
+    return batch(cfg, count, Corruption(), device)
 
 
 def to_device(value, device):
-    """A batch on the device."""
     if isinstance(value, dict):
         return {key: to_device(one, device) for key, one in value.items()}
     return value.to(device) if torch.is_tensor(value) else value
-
-
-def config(architecture, **changes):
-    """The configuration that one of the model's architectures stands for."""
-    args = SimpleNamespace(**changes)
-    architecture(args)
-    return ItemModelConfig(**vars(args))
 
 
 def criterion():
@@ -127,7 +107,7 @@ def criterion():
 
 def item(cfg):
     """Our own model."""
-    return ItemModel(cfg, VOCABULARY, 1, 0, 2)
+    return architectures.ItemModel(cfg, VOCABULARY, PADDING, CLS, SEP)
 
 
 def on_fairseq(cfg):
@@ -139,21 +119,13 @@ def on_fairseq(cfg):
 
 class _FairseqEncoder(nn.Module):
     def __init__(self, cfg):
-        from fairseq.modules import TransformerSentenceEncoderLayer
+        from fairseq.modules import TransformerSentenceEncoderLayer as Layer
 
         super().__init__()
-        self.layers = nn.ModuleList(
-            TransformerSentenceEncoderLayer(
-                cfg.encoder_embed_dim,
-                cfg.encoder_ffn_embed_dim,
-                cfg.encoder_attention_heads,
-                cfg.dropout,
-                cfg.attention_dropout,
-                activation_dropout=0.0,
-                activation_fn="gelu",
-            )
-            for _ in range(cfg.encoder_layers)
-        )
+        sizes = cfg.encoder_embed_dim, cfg.encoder_ffn_embed_dim, cfg.encoder_attention_heads
+        dropouts = cfg.dropout, cfg.attention_dropout, 0.0
+        layers = range(cfg.encoder_layers)
+        self.layers = nn.ModuleList(Layer(*sizes, *dropouts, activation_fn="gelu") for _ in layers)
 
     def at(self, x, present, wanted):
         x = x.transpose(0, 1)
@@ -163,75 +135,88 @@ class _FairseqEncoder(nn.Module):
 
 
 def vilt(cfg):
-    """Hugging Face's ``ViltModel`` of the same size under our heads.
+    """Hugging Face's ViLT under our heads; None where transformers is missing.
 
     ViLT has a second [CLS] and shuffles the patches, so which of them are reconstructed means
     nothing here; how many does.
-
-    Returns:
-        the model; None, with a line on stderr, where transformers is missing.
     """
-    library = transformers()
-    return _Vilt(cfg, library) if library else None
+    return _Vilt(cfg) if optional("transformers") else None
 
 
-def transformers():
-    """Hugging Face's; see :func:`optional`."""
-    return optional("transformers")
-
-
-@cache
-def optional(name):
-    """A library by its module's name; None, said once on stderr, where it is missing."""
-    # Hugging Face's want torchaudio where there is one; one of another CUDA than torch's fails.
-    sys.modules.setdefault("torchaudio", None)
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        sys.stderr.write(f"{name} is left out: {error}\n")
-        return None
-
-
-def vilt_body(cfg, library):
-    """``ViltModel`` of the sizes of ``cfg``, random weights."""
-    return library.ViltModel(
-        library.ViltConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=cfg.encoder_embed_dim,
-            num_hidden_layers=cfg.encoder_layers,
-            num_attention_heads=cfg.encoder_attention_heads,
-            intermediate_size=cfg.encoder_ffn_embed_dim,
-            hidden_dropout_prob=cfg.dropout,
-            attention_probs_dropout_prob=cfg.attention_dropout,
-            image_size=cfg.image_size,
-            patch_size=cfg.patch_size,
-            max_position_embeddings=cfg.max_title_length + 2,
-            max_image_length=-1,
-            pad_token_id=1,
-        ),
-        add_pooling_layer=False,
-    )
-
-
-class _Vilt(ItemModel):
-    def __init__(self, cfg, library):
-        super().__init__(cfg, VOCABULARY, 1, 0, 2)
-        self.encoder = vilt_body(cfg, library)
-        self.vocabulary.embedding = self.encoder.embeddings.text_embeddings.word_embeddings
+class _Vilt(architectures.ItemModel):
+    def __init__(self, cfg):
+        super().__init__(cfg, VOCABULARY, PADDING, CLS, SEP)
+        self.encoder = _ViltEncoder(cfg)
+        text = self.encoder.body.embeddings.text_embeddings
+        self.vocabulary.embedding = text.word_embeddings
         for name in ("token", "patch", "norm"):
             delattr(self.embedding, name)
 
-    def forward(self, title, patches, hidden_patches, masked_title, masked_patches):
-        tokens = title.size(1)
-        masked = MaskedPositions(*title.shape, patches.size(1), masked_title, masked_patches)
-        targets = patches.flatten(0, 1).index_select(0, masked_patches).float() / 255.0
+    def _sequence(self, title, patches, hidden_patches=None, has_image=None):
         shown = patches.flatten(0, 1).index_fill(0, hidden_patches, 128).view_as(patches)
-        with self.autocast(title.device):
-            states = self.encoder(
-                input_ids=title,
-                attention_mask=(title != 1).long(),
-                pixel_values=whole_images(shown, self.cfg.patch_size, self.cfg.image_size),
-            ).last_hidden_state
-            states = torch.cat([states[:, :tokens], states[:, tokens + 1 :]], 1)  # less its [CLS]
-            states = states.flatten(0, 1).index_select(0, masked.flat)
-            return self._predict(*masked.split(states), masked, targets)
+        return (title, shown), None  # what its encoder reads
+
+
+class _ViltEncoder(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.cfg, self.body = cfg, vilt_body(cfg)
+
+    def at(self, x, present, wanted):
+        inputs, tokens = others_inputs(self.cfg, *x), x[0].size(1)
+        states = self.body(**inputs).last_hidden_state
+        states = torch.cat([states[:, :tokens], states[:, tokens + 1 :]], 1)  # less its [CLS]
+        return states.flatten(0, 1).index_select(0, wanted)
+
+
+def others_inputs(cfg, title, patches):
+    """A batch as the models of transformers read it."""
+    whole = whole_images(patches, cfg.patch_size, cfg.image_size)
+    mask = (title != PADDING).long()
+    return {"input_ids": title, "attention_mask": mask, "pixel_values": whole}
+
+
+def _sizes(cfg):
+    return {
+        "hidden_size": cfg.encoder_embed_dim,
+        "intermediate_size": cfg.encoder_ffn_embed_dim,
+        "num_hidden_layers": cfg.encoder_layers,
+        "num_attention_heads": cfg.encoder_attention_heads,
+    }
+
+
+def vilt_body(cfg):
+    """transformers' ``ViltModel`` of the sizes of ``cfg``."""
+    library = optional("transformers")
+    whole = library.ViltConfig(
+        **_sizes(cfg),
+        vocab_size=VOCABULARY,
+        hidden_dropout_prob=cfg.dropout,
+        attention_probs_dropout_prob=cfg.attention_dropout,
+        image_size=cfg.image_size,
+        patch_size=cfg.patch_size,
+        max_position_embeddings=cfg.max_title_length + 2,
+        max_image_length=-1,
+        pad_token_id=PADDING,
+    )
+    return library.ViltModel(whole, add_pooling_layer=False)
+
+
+def clip_body(cfg, vocabulary=VOCABULARY, specials=(CLS, SEP, PADDING)):
+    """transformers' ``CLIPModel`` whose towers are of the sizes of ``cfg``.
+
+    Args:
+        cfg: our configuration.
+        vocabulary: tokens of a title.
+        specials: what begins a title, ends and pads it.
+    """
+    library, sizes = optional("transformers"), _sizes(cfg)
+    text = dict(zip(("bos_token_id", "eos_token_id", "pad_token_id"), specials))
+    text.update(vocab_size=vocabulary, max_position_embeddings=cfg.max_title_length + 2)
+    vision = {"image_size": cfg.image_size, "patch_size": cfg.patch_size}
+    whole = library.CLIPConfig(
+        text_config={**sizes, **text, "projection_dim": cfg.encoder_embed_dim},
+        vision_config={**sizes, **vision, "projection_dim": cfg.encoder_embed_dim},
+        projection_dim=cfg.encoder_embed_dim,
+    )
+    return library.CLIPModel(whole)

@@ -18,15 +18,16 @@ and an update is three times the sum, as the backward pass computes two products
 is the best of a large ``torch.mm`` in the same precision, tried before and after each size.
 """
 
-import os
+import statistics
 import sys
 import time
 from pathlib import Path
 
 import torch
-from bench import ROOT, Report, alternate, measure
+from bench import Report, alternate, measure
 from rivals import (
     VOCABULARY,
+    batch_size,
     config,
     criterion,
     item,
@@ -34,61 +35,38 @@ from rivals import (
     on_fairseq,
     parse,
     parser,
-    to_device,
     vilt,
 )
 
 from fairseq_item.commands.common import run
-from fairseq_item.models import item as architectures
 
-HERE = Path(__file__).resolve().parent
-CONTESTANTS = {"item": item, "fairseq's layers": on_fairseq, "ViLT": vilt}
+# name -> (function that builds a model, changes to its configuration)
+CONTESTANTS = {"item": (item, {}), "fairseq's layers": (on_fairseq, {}), "ViLT": (vilt, {})}
 EXTRAS = {
-    "item --attention-dropout 0": {"attention_dropout": 0.0},
-    "item --checkpoint-activations": {"checkpoint_activations": True},
-    "item --no-cpu-kernels": {"no_cpu_kernels": True},
-    "item --compile": {"compile": True},
+    "item --attention-dropout 0": (item, {"attention_dropout": 0.0}),
+    "item --checkpoint-activations": (item, {"checkpoint_activations": True}),
+    "item --no-cpu-kernels": (item, {"no_cpu_kernels": True}),
+    "item --compile": (item, {"compile": True}),
 }
 BATCHES = {"item_tiny": 64, "item_small": 32, "item_base": 16}
-GPU_BATCHES = (64, 128, 256, 512)
-QUICK = {
-    "encoder_layers": 2,
-    "encoder_embed_dim": 32,
-    "encoder_attention_heads": 2,
-    "image_size": 32,
-    "patch_size": 8,
-}
-PAPER_UPDATES, PAPER_BATCH = 100_000, 512
+GPU_BATCH, GPU_STEPS = 256, 10  # as many updates are timed together
 
 
-class Update:
-    """Updates of one contestant.
+def updates_of(model, batch, steps=1):
+    """A function that makes so many updates of a model on a batch, both on one device."""
+    objectives = criterion()
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-4, fused=True)
 
-    Args:
-        build: makes the model out of its configuration.
-        cfg: the configuration.
-        batch: what it is trained on, on the device.
-        device: "cpu" or "cuda".
-        steps: updates that a call makes.
-    """
-
-    def __init__(self, build, cfg, batch, device, steps=1):
-        torch.manual_seed(1)
-        self.model, self.criterion = build(cfg), criterion()
-        self.missing = self.model is None
-        if not self.missing:
-            self.model.train().to(device)
-            self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
-        self.batch, self.device, self.steps = batch, device, steps
-
-    def __call__(self):
-        for _ in range(self.steps):
-            self.optimizer.zero_grad()
-            loss, size, _ = self.criterion(self.model, self.batch)
+    def update():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss, size, _ = objectives(model, batch)
             (loss / size).backward()
-            self.optimizer.step()
-        if self.device == "cuda":
+            optimizer.step()
+        if batch["id"].is_cuda:
             torch.cuda.synchronize()
+
+    return update
 
 
 def needed_flops(cfg, batch):
@@ -108,48 +86,40 @@ def needed_flops(cfg, batch):
     return 3 * ((cfg.encoder_layers - 1) * layer + last + start + heads)
 
 
-def matrix_rate(dtype, device, side=None, repeats=20):
-    """The best rate of a large product of two matrices, in floating-point operations a second."""
-    side = side or (8192 if device == "cuda" else 1024)
-    a, b = (torch.randn(side, side, device=device).to(getattr(torch, dtype)) for _ in range(2))
+def matrix_rate(args, dtype):
+    """The best rate of a large product of two matrices, in GFLOP/s."""
+    side = 256 if args.quick else 8192 if args.device == "cuda" else 1024
+    a, b = (torch.randn(side, side, device=args.device).to(getattr(torch, dtype)) for _ in "ab")
     best = float("inf")
-    for _ in range(repeats + 1):
+    for _ in range(21):
         start = time.perf_counter()
         a @ b
-        if device == "cuda":
+        if args.device == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+    return 2 * side**3 / best / 1e9
 
 
-def configuration(size, dtype, quick, **changes):
-    """A size's configuration; very small with ``quick``."""
-    small = QUICK if quick else {}
-    return config(getattr(architectures, size), compute_dtype=dtype, **{**small, **changes})
+def build(args, name, size, dtype):
+    """A contestant on the device; None where its library is missing."""
+    make, changes = {**CONTESTANTS, **EXTRAS}[name]
+    torch.manual_seed(1)
+    model = make(config(size, dtype, args.quick, **changes))
+    return model if model is None else model.to(args.device)
 
 
-def builders(args):
-    """name -> (function that builds a model, changes to its configuration)."""
-    found = {name: (build, {}) for name, build in CONTESTANTS.items()}
-    if args.extras:
-        found.update({name: (item, changes) for name, changes in EXTRAS.items()})
-    return found
-
-
-def memory_of(args):
-    """In a child: print the MiB that three updates of one contestant take."""
-    build, changes = builders(args)[args.memory_of]
-    cfg = configuration(args.sizes, args.dtypes, args.quick, **changes)
-    batch = masked_batch(cfg, args.batch_size)
+def print_memory(args):
+    """In a child: the MiB that three updates of one contestant take; on Linux."""
+    (size,), (dtype,) = args.sizes, args.dtypes
+    batch = masked_batch(config(size, dtype, args.quick), args.batch_size)
     Path("/proc/self/clear_refs").write_text("5")  # what importing took is not asked for
     before = most_held()
-    update = Update(build, cfg, batch, "cpu", steps=3)
-    update()
+    updates_of(build(args, args.memory_of, size, dtype), batch, steps=3)()
     print(most_held() - before)
 
 
 def most_held():
-    """The most memory that this process held since it was last told to forget, in MiB; on Linux."""
+    """The most memory that this process held since it was last told to forget, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
@@ -161,64 +131,44 @@ def peak(args, name, size, dtype, count, update):
         update()
         return torch.cuda.max_memory_allocated() / (1 << 20)
     options = ["--out", args.out, "--sizes", size, "--dtypes", dtype, "--batch-size", count]
-    options += ["--memory-of", name, *["--quick"] * args.quick, *["--extras"] * args.extras]
-    paths = os.pathsep.join(map(str, (ROOT, HERE)))  # a child's own folder is not among them
-    child = measure(HERE / "training.py", *options, env={"PYTHONPATH": paths})
-    return float(child.output.split()[-1])
+    options += ["--device", "cpu", "--memory-of", name, *["--quick"] * args.quick]
+    return float(measure("training", *options).output.split()[-1])
 
 
 def contest(args, report, size, dtype, count):
     """One size in one precision with one batch size: a row each contestant."""
-    plain = configuration(size, dtype, args.quick)
-    batch = to_device(masked_batch(plain, count), args.device)
-    steps = 10 if args.device == "cuda" else 1
-    updates = {}
-    for name, (build, changes) in builders(args).items():
-        cfg = configuration(size, dtype, args.quick, **changes)
-        update = Update(build, cfg, batch, args.device, steps)
-        if not update.missing:
-            updates[name] = update
-    taken = alternate(updates, args.repeats)
-    products = steps * count
-    for name, seconds in taken.items():
-        median = sorted(seconds)[len(seconds) // 2]
-        more = {"batch": count, "GFLOP/s": steps * needed_flops(plain, batch) / median / 1e9}
-        known = args.device == "cuda" or sys.platform == "linux"
+    cuda, cfg = args.device == "cuda", config(size, dtype, args.quick)
+    batch, steps = masked_batch(cfg, count, args.device), GPU_STEPS if cuda else 1
+    names = [*CONTESTANTS, *(EXTRAS if args.extras else ())]
+    models = {name: build(args, name, size, dtype) for name in names}
+    updates = {name: updates_of(model, batch, steps) for name, model in models.items() if model}
+    for name, seconds in alternate(updates, args.repeats).items():
+        gflops = steps * needed_flops(cfg, batch) / statistics.median(seconds) / 1e9
+        more = {"batch": count, "GFLOP/s": gflops}
+        known = cuda or sys.platform == "linux"
         if known and not (args.quick and report.rows):  # a child takes seconds
             more["MiB"] = peak(args, name, size, dtype, count, updates[name])
-        if args.device == "cuda":
-            more["paper, h"] = PAPER_UPDATES * PAPER_BATCH * median / products / 3600
         group = f"{size} {dtype} {count}"
-        report.add(f"{size} {dtype} {name}", products, seconds, group, **more)
+        report.add(f"{size} {dtype} {name}", steps * count, seconds, group, **more)
 
 
 def main(argv=None):
     """Entry point."""
-    about = "Measure updates of pre-training beside fairseq's layers and ViLT."
-    p = parser(about, "training.json and training.md")
+    p = parser(__doc__)
     p.add_argument("--extras", action="store_true", help="our model with each of its flags as well")
     p.add_argument("--memory-of", help="measure the memory of one contestant: used from within")
     args = parse(p, argv)
     if args.memory_of:
-        memory_of(args)
+        print_memory(args)
         return
-    sizes = ["item_tiny"] if args.quick else args.sizes.split(",")
-    args.repeats = 1 if args.quick else args.repeats
     report = Report("training", "products")
-    for dtype in args.dtypes.split(","):
-        rates, done = [], len(report.rows)
-        for size in sizes:
-            counts = GPU_BATCHES if args.device == "cuda" else (BATCHES[size],)
-            for count in (8,) if args.quick else counts:
-                rates.append(matrix_rate(dtype, args.device, 256 if args.quick else None))
-                try:
-                    contest(args, report, size, dtype, args.batch_size or count)
-                except torch.OutOfMemoryError:
-                    sys.stderr.write(f"{size} {dtype}: no room for {count} products\n")
-                    torch.cuda.empty_cache()
-        rates.append(matrix_rate(dtype, args.device, 256 if args.quick else None))
+    for dtype in args.dtypes:
+        rates, done = [matrix_rate(args, dtype)], len(report.rows)
+        for size in args.sizes:
+            contest(args, report, size, dtype, batch_size(args, BATCHES[size], GPU_BATCH))
+            rates.append(matrix_rate(args, dtype))
         for row in report.rows[done:]:
-            row["mm GFLOP/s"] = max(rates) / 1e9
+            row["mm GFLOP/s"] = max(rates)
             row["MFU %"] = 100 * row["GFLOP/s"] / row["mm GFLOP/s"]
     report.write(args.out)
 

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,46 +14,23 @@ DTYPES = ("float32", "bfloat16")
 
 
 @pytest.fixture
-def rivals(monkeypatch):
+def embedding(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    import rivals
+    import embedding
 
-    return rivals
+    return embedding
 
 
 @pytest.fixture
-def libraries(rivals):
-    if not (rivals.optional("transformers") and rivals.optional("sentence_transformers")):
+def libraries(embedding):
+    if not (embedding.optional("transformers") and embedding.optional("sentence_transformers")):
         pytest.skip("needs transformers and sentence-transformers")
 
 
 @pytest.fixture
-def tiny(rivals):
+def tiny(embedding):
     """A configuration of a very small model."""
-    from fairseq_item.models.item import item_tiny
-
-    sizes = {"encoder_layers": 2, "encoder_embed_dim": 32, "encoder_attention_heads": 2}
-    return rivals.config(item_tiny, image_size=48, **sizes)
-
-
-@pytest.mark.usefixtures("libraries")
-def test_embedding(tmp_path):
-    script = [str(FOLDER / "embedding.py"), "--out", str(tmp_path), "--quick", "--device", "cpu"]
-    done = subprocess.run([sys.executable, *script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    check_rows(tmp_path, "embedding", ("item", "ViLT", "CLIP"))
-    rows = check_rows(
-        tmp_path,
-        "embedding-end-to-end",
-        ("item, packed", "item, files", "sentence-transformers CLIP, files", "packing once"),
-    )
-    for dtype in DTYPES:
-        packed, packing = (
-            rows[f"item_tiny {dtype} {name}"] for name in ("item, packed", "packing once")
-        )
-        together = 1 / packed["rate"] + 1 / packing["rate"]
-        assert packed["packing included"] == pytest.approx(1 / together)
-        assert "| item_tiny float32 item, packed |" in done.stdout
+    return embedding.config("item_tiny", quick=True, image_size=48, patch_size=16)
 
 
 def check_rows(folder, stage, names):
@@ -65,37 +41,58 @@ def check_rows(folder, stage, names):
     return rows
 
 
-def test_ours_give_the_same_from_the_store_and_from_the_files(tmp_path, rivals, tiny):
-    import end_to_end
+@pytest.mark.usefixtures("libraries")
+def test_embedding(tmp_path, embedding, capsys):
+    embedding.main(["--out", str(tmp_path), "--quick", "--device", "cpu"])
+    check_rows(tmp_path, "embedding", ("item", "ViLT", "CLIP"))
+    names = "item, packed", "item, files", "sentence-transformers CLIP, files", "packing once"
+    rows, printed = check_rows(tmp_path, "embedding-end-to-end", names), capsys.readouterr().out
+    for dtype in DTYPES:
+        packed, packing = (rows[f"item_tiny {dtype} {name}"] for name in (names[0], names[3]))
+        together = 1 / packed["rate"] + 1 / packing["rate"]
+        assert packed["packing included"] == pytest.approx(1 / together)
+        assert f"| item_tiny {dtype} item, packed |" in printed
 
-    catalogue = end_to_end.Catalogue(tmp_path, 7)
-    catalogue.pack("some", tiny)
+
+def test_missing_libraries_are_a_line_each(tmp_path, embedding, monkeypatch, capsys):
+    names = ("transformers", "sentence_transformers")
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)
+    embedding.optional.cache_clear()
+    embedding.main(["--out", str(tmp_path), "--quick", "--device", "cpu", "--dtypes", *DTYPES])
+    embedding.optional.cache_clear()
+    check_rows(tmp_path, "embedding", ("item",))
+    names_left = ("item, packed", "item, files", "packing once")
+    check_rows(tmp_path, "embedding-end-to-end", names_left)
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert [line.split(" ", 1)[0] for line in said] == list(names)
+
+
+def test_ours_give_the_same_from_the_store_and_from_the_files(tmp_path, embedding, tiny):
+    catalogue = embedding.Catalogue(tmp_path, 7)
+    catalogue.pack(tiny)
     torch.manual_seed(0)
-    hub = catalogue.model(tiny, "cpu")
-    packed = end_to_end.embed_packed(hub, catalogue.data, "some", 5, batch_size=2)
+    hub = catalogue.model(tiny)
+    packed = embedding.embed_packed(hub, catalogue.data, 5, batch_size=2)
     files = np.stack(hub.encode(catalogue.titles[:5], catalogue.paths[:5], batch_size=3))
     assert packed.shape == (3, 5, 32)
     np.testing.assert_allclose(packed, files, atol=1e-5)
-    # and they tell the products apart, by either part
-    for part in packed:
-        assert np.linalg.matrix_rank(part) == 5
+    # and they tell the products apart, by each embedding
+    for rows in packed:
+        assert np.linalg.matrix_rank(rows) == 5
 
 
-def test_what_a_model_is_stored_at(rivals):
-    import end_to_end
-
-    from fairseq_item.models.item import item_base, item_small, item_tiny
-
-    stored = [end_to_end.stored_size(rivals.config(a)) for a in (item_tiny, item_small, item_base)]
+def test_what_a_model_is_stored_at(embedding):
+    sizes = ("item_tiny", "item_small", "item_base")
+    stored = [embedding.stored_size(embedding.config(size)) for size in sizes]
     assert stored == [80, 128, 256]
 
 
 @pytest.mark.usefixtures("libraries")
-def test_sentence_transformers_clip_is_clip_of_our_size(tmp_path, rivals, tiny, monkeypatch):
+def test_sentence_transformers_clip_is_clip_of_our_size(tmp_path, embedding, tiny, monkeypatch):
     """Its vectors are those of the weights that were written; and nothing asks the network."""
-    import sentence_clip
-    from photos import write_photos
     from PIL import Image
+    from synthetic import write_photos
 
     def refuse(*_):
         raise AssertionError("something wants to connect")
@@ -104,12 +101,12 @@ def test_sentence_transformers_clip_is_clip_of_our_size(tmp_path, rivals, tiny, 
     titles = ["red mug", "a blue pan of 24 cm", "hat", "word " * 60]
     paths = write_photos(tmp_path / "photos", len(titles), 40, 90)
     torch.manual_seed(0)
-    clip = sentence_clip.SentenceClip(tiny, titles, 300, tmp_path / "clip")
-    title, image = clip.encode(titles, paths, batch_size=3)
+    clip = embedding.sentence_clip(tiny, titles, 300, tmp_path)
+    title, image = embedding.encode(clip, titles, paths, batch_size=3)
 
-    library = rivals.transformers()
-    body = library.CLIPModel.from_pretrained(tmp_path / "clip" / sentence_clip.MODULE).eval()
-    processor = library.CLIPProcessor.from_pretrained(tmp_path / "clip" / sentence_clip.MODULE)
+    library, folder = embedding.optional("transformers"), tmp_path / embedding.CLIP_MODULE
+    body = library.CLIPModel.from_pretrained(folder).eval()
+    processor = library.CLIPProcessor.from_pretrained(folder)
     inputs = processor(
         text=titles, images=[Image.open(path) for path in paths],
         padding=True, truncation=True, return_tensors="pt",
@@ -129,30 +126,13 @@ def test_sentence_transformers_clip_is_clip_of_our_size(tmp_path, rivals, tiny, 
 
 
 @pytest.mark.usefixtures("libraries")
-def test_the_precision_is_that_of_our_model(tmp_path, tiny):
-    import sentence_clip
-    from photos import write_photos
+def test_the_precision_is_that_of_our_model(tmp_path, embedding, tiny):
+    from synthetic import write_photos
 
     titles = ["red mug", "blue pan"]
     paths = write_photos(tmp_path / "photos", 2, 40, 90)
     tiny.compute_dtype = "bfloat16"
-    clip = sentence_clip.SentenceClip(tiny, titles, 300, tmp_path / "clip")
-    assert {weight.dtype for weight in clip.model.parameters()} == {torch.bfloat16}
-    for part in clip.encode(titles, paths, batch_size=2):
-        np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, atol=0.02)
-
-
-def test_missing_libraries_are_a_line_each(tmp_path, rivals, monkeypatch, capsys):
-    import embedding
-
-    names = ("transformers", "sentence_transformers")
-    for name in names:
-        monkeypatch.setitem(sys.modules, name, None)
-    rivals.optional.cache_clear()
-    embedding.main(["--out", str(tmp_path), "--quick", "--device", "cpu"])
-    rivals.optional.cache_clear()
-    check_rows(tmp_path, "embedding", ("item",))
-    names_left = ("item, packed", "item, files", "packing once")
-    check_rows(tmp_path, "embedding-end-to-end", names_left)
-    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
-    assert [line.split(" ", 1)[0] for line in said] == list(names)
+    clip = embedding.sentence_clip(tiny, titles, 300, tmp_path)
+    assert {weight.dtype for weight in clip.parameters()} == {torch.bfloat16}
+    for rows in embedding.encode(clip, titles, paths, batch_size=2):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=0.02)

@@ -1,8 +1,6 @@
 """The benchmark of training, in its quick form, and what it counts."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,31 +10,29 @@ from torch.utils.flop_counter import FlopCounterMode
 FOLDER = Path(__file__).parents[2] / "examples/benchmark"
 
 
-def quick(script, out):
-    """Run a benchmark; returns its rows by name and what it printed."""
-    command = [sys.executable, str(FOLDER / script), "--out", str(out), "--quick"]
-    command += ["--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    result = json.loads((out / script.replace(".py", ".json")).read_text())
-    return {row["name"]: row for row in result["rows"]}, done.stdout
-
-
 @pytest.fixture
 def rivals(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     import rivals
 
-    if not rivals.transformers():
-        pytest.skip("needs transformers")
     return rivals
 
 
-@pytest.mark.usefixtures("rivals")
-def test_training(tmp_path):
-    rows, printed = quick("training.py", tmp_path)
+@pytest.fixture
+def transformers(rivals):
+    if not rivals.optional("transformers"):
+        pytest.skip("needs transformers")
+
+
+def test_training(tmp_path, rivals, capsys):
+    import training
+
+    training.main(["--out", str(tmp_path), "--quick", "--device", "cpu"])
+    result, printed = json.loads((tmp_path / "training.json").read_text()), capsys.readouterr().out
+    rows = {row["name"]: row for row in result["rows"]}
+    names = ["item", "fairseq's layers", *["ViLT"] * bool(rivals.optional("transformers"))]
     for dtype in ("float32", "bfloat16"):
-        for name in ("item", "fairseq's layers", "ViLT"):
+        for name in names:
             row = rows.pop(f"item_tiny {dtype} {name}")
             assert row["rate"] > 0
             assert 0 < row["MFU %"] < 100
@@ -45,10 +41,8 @@ def test_training(tmp_path):
 
 
 def tiny(rivals, **changes):
-    from fairseq_item.models.item import item_tiny
-
     sizes = {"encoder_layers": 3, "encoder_embed_dim": 64, "image_size": 48}
-    return rivals.config(item_tiny, dropout=0.0, attention_dropout=0.0, **sizes, **changes)
+    return rivals.config("item_tiny", dropout=0.0, attention_dropout=0.0, **sizes, **changes)
 
 
 def test_flops_are_those_that_torch_counts(rivals):
@@ -57,7 +51,7 @@ def test_flops_are_those_that_torch_counts(rivals):
 
     cfg = tiny(rivals)
     batch = rivals.masked_batch(cfg, 1)
-    update = training.Update(rivals.item, cfg, batch, "cpu")
+    update = training.updates_of(rivals.item(cfg), batch)
     with FlopCounterMode(display=False) as counter:
         update()
     # Nobody asks for gradients of the pixels: the patches' projection is done twice, not thrice.
@@ -66,6 +60,7 @@ def test_flops_are_those_that_torch_counts(rivals):
     assert counter.get_total_flops() == pytest.approx(needed, rel=0.01)
 
 
+@pytest.mark.usefixtures("transformers")
 def test_all_contestants_solve_the_same_task(rivals):
     """As many predictions of each kind; and fairseq's layers give what ours give."""
     cfg = tiny(rivals)
