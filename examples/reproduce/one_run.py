@@ -17,13 +17,12 @@ from fairseq_item.data.draw import draw
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
+from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.hits import read_hits, read_truth
 
 K = 10
 INDEXED = "train,valid,test"
-QUERY_SETS = ("query", "unlike")
 TRUTHS = {"query": "queries/truth.tsv", "unlike": "unlike/truth.tsv"}
-EMBEDDINGS = ("global", "title", "image")
 DEVELOPMENT = 2 / 5  # the paper splits its queries at random by 2/3 into development and test
 CURVE_POINTS = 5
 WARMUP = 0.06  # of the fine-tuning's updates (the paper's appendix B)
@@ -52,6 +51,11 @@ class Run:
     @property
     def folder(self):
         return Path(self.name) / f"seed{self.seed}"
+
+    @property
+    def drawn(self):
+        """Whether it is one of the runs whose curve and balance are drawn."""
+        return self.first and not self.entry.get("ablation")
 
     @property
     def sizes(self):
@@ -92,38 +96,34 @@ def train_and_measure(run, out, indexes):
     folder = out / "runs" / run.folder
     folder.mkdir(parents=True, exist_ok=True)
     with logged_to(folder / "run.log"):
-        options, curve = run.options, run.first and not run.entry.get("ablation")
-        if curve and options.get("max-update"):
+        options = run.options
+        if run.drawn and options.get("max-update"):
             every = max(1, options["max-update"] // CURVE_POINTS)
             options.update({"save-interval-updates": every, "keep-interval-updates": -1})
         train(run, out, folder / "model", options)
         checkpoint = folder / "model" / f"checkpoint_{run.entry.get('checkpoint', 'last')}.pt"
         if not (folder / "scores.csv").exists():
             measure(run, out, folder, checkpoint, indexes)
-        if curve and not (folder / "curve.csv").exists():
+        if run.drawn and not (folder / "curve.csv").exists():
             measure_curve(run, out, folder, indexes)
         if run.entry["classifier"] and not (folder / "categories.json").exists():
             categories(run, out, folder, checkpoint)
         if run.entry.get("detail") and not (folder / "balance" / "balance.json").exists():
-            truth = ["--truth", out / TRUTHS["query"]]
             model = ["--checkpoint", checkpoint, "--data", out / "data-bin"]
-            queries = ["--queries", folder / "embeddings" / "query", "--split", "query"]
+            queries = ["--queries", folder / "embeddings" / "query", "--query-splits", "query"]
             where = [folder / "index", "--out", folder / "balance"]
-            call(balance, *where, *queries, *truth, *model)
+            call(balance, *where, *queries, "--truth", out / TRUTHS["query"], *model)
 
 
 @contextmanager
 def logged_to(path):
     """What is logged or printed meanwhile goes to a file alone, a line saying which to stderr."""
-    root = logging.getLogger()
+    root, form = logging.getLogger(), "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
     root.info("%s", path)
     before, level = root.handlers, root.level
     with open(path, "a", encoding="utf-8") as log, redirect_stdout(log):
-        handler = logging.StreamHandler(log)
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s")
-        )
-        root.handlers = [handler]
+        root.handlers = [logging.StreamHandler(log)]
+        root.handlers[0].setFormatter(logging.Formatter(form))
         root.setLevel(logging.INFO)
         try:
             yield
@@ -135,17 +135,20 @@ def logged_to(path):
 def train(run, out, model, options, more=()):
     """Train unless ``model/done.json`` is there, which has the seconds and the options."""
     done = model / "done.json"
-    if done.exists():
-        return
-    argv = ["--seed", run.seed, "--save-dir", model, *more]
-    argv = recipes.arguments(options, out / "data-bin", argv)
-    start = time.monotonic()
-    recipes.train(recipes.parse(argv, run.name))
-    write_json(done, {"seconds": time.monotonic() - start, "options": options})
+    if not done.exists():
+        more = ["--seed", run.seed, "--save-dir", model, *more]
+        start = time.monotonic()
+        argv = recipes.arguments(options, out / "data-bin", more)
+        recipes.train(recipes.parse(argv, run.name))
+        write_json(done, {"seconds": time.monotonic() - start, "options": options})
 
 
 def call(command, *arguments):
     command.main([str(argument) for argument in arguments])
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path, value):
@@ -175,42 +178,36 @@ def measure(run, out, folder, checkpoint, indexes):
 
 
 def readouts(entry, indexes):
-    """What the tables show of a model: index -> query set -> what ranks the answers."""
-    names = list(indexes)
-    first, last = names[0], names[-1]
-    found = {
-        name: {"query": ["fused"]} for name in (names if entry.get("detail") else (first, last))
-    }
-    if entry.get("detail"):
-        found[first]["query"] += EMBEDDINGS
-    if entry.get("detail") or entry.get("ablation"):
-        found[last]["query"] += EMBEDDINGS
-    if not entry.get("ablation"):
-        found[last]["unlike"] = ["fused"]
-    return found
+    """What the tables show of a model: (index, query set, what ranks the answers)."""
+    first, *_, last = indexes
+    detail, ablation = entry.get("detail"), entry.get("ablation")
+    found = [(name, "query", "fused") for name in (indexes if detail else (first, last))]
+    found += [(first, "query", name) for name in EMBEDDINGS if detail]
+    found += [(last, "query", name) for name in EMBEDDINGS if detail or ablation]
+    return found if ablation else [*found, (last, "unlike", "fused")]
 
 
 def score(run, out, folder, checkpoint, indexes, flags=(), name=None, wanted=None):
     """Embed and search; one dict for each of :func:`readouts`. The last index stays."""
-    embeddings = folder / "embeddings"
+    embeddings, wanted = folder / "embeddings", wanted or readouts(run.entry, indexes)
     model = ["--checkpoint", checkpoint, "--data", out / "data-bin", *flags]
-    wanted = wanted or readouts(run.entry, indexes)
-    call(embed, *model, "--split", INDEXED, "--out", embeddings / "index")
-    for queries in {queries for query_sets in wanted.values() for queries in query_sets}:
-        call(embed, *model, "--split", queries, "--out", embeddings / queries)
+    call(embed, *model, "--splits", INDEXED, "--out", embeddings / "index")
+    for queries in {queries for _, queries, _ in wanted}:
+        call(embed, *model, "--splits", queries, "--out", embeddings / queries)
     rows = []
-    for kind, query_sets in wanted.items():
+    for kind in [kind for kind in indexes if any(kind == of for of, _, _ in wanted)]:
         options = indexes[kind]
         how = [f"--{key}={options[key]}" for key in ("transform", "calibration", "fusion")]
         how += ["--weights", *options["weights"].split()]
         call(index, embeddings / "index", "--out", folder / "index", *how)
-        for queries, by in ((q, by) for q, all_by in query_sets.items() for by in all_by):
+        for _, queries, by in [readout for readout in wanted if readout[0] == kind]:
             hits = folder / "hits" / f"{queries}-{kind}-{by}.tsv"
-            part = run.entry.get("by", by) if by == "fused" else by
-            asked = ["--queries", embeddings / queries, "--part", part, "-k", K, "--out", hits]
-            call(search, folder / "index", *asked)
-            scores = of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))
+            ranked = ["--similarity", run.entry.get("by", by) if by == "fused" else by, "-k", K]
+            call(
+                search, folder / "index", "--queries", embeddings / queries, *ranked, "--out", hits
+            )
             place = {"queries": queries, "index": kind, "by": by}
+            scores = of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))
             rows.append({"model": name or run.name, "seed": run.seed, **place, **scores})
     return rows
 
@@ -229,10 +226,9 @@ def of_queries(hits, truth):
 
 def measure_curve(run, out, folder, indexes):
     """Write ``curve.csv``: test MAP@10 of the checkpoints on the way, default index."""
-    points, last = [], list(indexes)[-1]
+    points, wanted = [], [(list(indexes)[-1], "query", "fused")]
     for path in (folder / "model").glob("checkpoint_*_*.pt"):
         if match := re.fullmatch(r"checkpoint_\d+_(\d+)\.pt", path.name):
-            wanted = {last: {"query": ["fused"]}}
             (row,) = score(run, out, folder / "curve", path, indexes, wanted=wanted)
             points.append({"updates": int(match[1]), "MAP@10": row["test MAP@10"]})
             shutil.rmtree(folder / "curve")
@@ -246,15 +242,13 @@ def categories(run, out, folder, checkpoint):
         items = (out / "data-bin" / "items").glob("train*.tsv")
         products = sum(path.read_text(encoding="utf-8").count("\n") - 1 for path in items)
         more = ["--finetune-from-model", checkpoint]
-        logging.info("fine-tuning")  # plots.losses reads the log up to here
         train(run, out, folder / "finetune", run.finetuning(products), more)
         checkpoint = folder / "finetune" / "checkpoint_best.pt"
-    found = {}
+    found, model = {}, ["--checkpoint", checkpoint, "--data", out / "data-bin"]
     for split in ("valid", "test"):
-        printed, where = io.StringIO(), folder / f"categories-{split}.tsv"
-        with redirect_stdout(printed):
-            data = ["--data", out / "data-bin", "--split", split]
-            call(predict, "--checkpoint", checkpoint, *data, "--out", where)
+        with redirect_stdout(io.StringIO()) as printed:
+            where = folder / f"categories-{split}.tsv"
+            call(predict, *model, "--splits", split, "--out", where)
         found[split] = json.loads(printed.getvalue().splitlines()[-1])
         del found[split]["predictions"]  # the path, which OUT may be moved away from
     write_json(folder / "categories.json", found)
@@ -267,11 +261,11 @@ def baselines(out):
     rows, items = [], out / "data-bin" / "items"
     indexed = [items / f"{split}.tsv" for split in INDEXED.split(",")]
     for kind in ("tfidf", "pixels"):
-        for queries in QUERY_SETS:
+        for queries, truth in TRUTHS.items():
             hits = out / "baselines" / f"{kind}-{queries}.tsv"
             asked = ["--queries", items / f"{queries}.tsv", "--index", *indexed]
             call(baseline, kind, *asked, "-k", K, "--out", hits)
-            scores = of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))
             place = {"queries": queries, "index": "", "by": "fused"}
+            scores = of_queries(read_hits(hits), read_truth(out / truth))
             rows.append({"model": kind, "seed": 0, **place, **scores})
     write_csv(out / "baselines.csv", rows)

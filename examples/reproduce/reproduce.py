@@ -14,7 +14,7 @@ import shlex
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -24,7 +24,7 @@ import yaml
 from one_run import Run, baselines, train_and_measure
 
 from fairseq_item.commands import binarize, bpe, demo, pack, queries, relist, split
-from fairseq_item.commands.common import Parser, not_negative, positive, run
+from fairseq_item.commands.common import Parser, not_negative, positive, run, show
 from fairseq_item.data.catalog import Columns, read_catalog
 from fairseq_item.errors import InputError
 
@@ -64,18 +64,14 @@ def main(argv=None):
         for _ in in_turn(runs, out, settings["indexes"], args.jobs):
             tables.write(out, settings, everything)
     tables.write(out, settings, everything)
-    plot(out, settings, everything)
-    print(f"{out}/results.md and the plots and CSV files beside it")
-
-
-def plot(out, settings, runs):
-    """The plots; none where matplotlib, which is an extra, is missing."""
-    try:
-        import plots
-    except ImportError:
-        return
     if rows := tables.read_csv(out / "search.csv"):
-        plots.write(out, settings, runs, rows)
+        try:
+            import plots
+        except ImportError:  # matplotlib is an extra
+            pass
+        else:
+            plots.write(out, settings, everything, rows)
+    show(f"{out}/results.md and the plots and CSV files beside it")
 
 
 def read_settings(path):
@@ -103,12 +99,9 @@ def plan(settings, size, seeds, only=None, ablations=False):
         InputError: a name in ``only`` is not known.
     """
     models, changes = settings["models"], settings["ablations"]
-    unknown = set(only or ()) - {*models, *changes}
-    if unknown:
-        raise InputError(
-            f"there is no model {', '.join(sorted(unknown))}; choose of "
-            f"{', '.join([*models, *changes])}"
-        )
+    known = [*models, *changes]
+    if unknown := sorted(set(only or ()) - set(known)):
+        raise InputError(f"there is no model {', '.join(unknown)}; choose of {', '.join(known)}")
     entries = {name: (name, entry) for name, entry in models.items()}
     for name, change in changes.items() if ablations else ():
         plain = {**models[change["of"]], "classifier": None, "detail": False, "untrained": False}
@@ -129,32 +122,31 @@ def in_turn(runs, out, indexes, jobs):
         InputError: some failed, with what each said.
     """
     failed = []
-    with starter(jobs) as start:
-        calls = [(run_, start(train_and_measure, run_, out, indexes)) for run_ in runs]
-        for run_, call in calls:
-            try:
-                call()
-            except InputError as error:
-                failed.append(f"{run_.folder}: {error}")
+    with nullcontext(map) if jobs == 1 else processes(jobs) as map_runs:
+        for error in map_runs(partial(attempt, out=out, indexes=indexes), runs):
+            failed += error
             yield
     if failed:
         raise InputError("; ".join(failed))
 
 
-@contextmanager
-def starter(jobs):
-    """A function that takes a function and its arguments, and returns what gives its result.
+def attempt(run, out, indexes):
+    """Do a run: an empty list, or one of what went wrong."""
+    try:
+        train_and_measure(run, out, indexes)
+    except InputError as error:
+        return [f"{run.folder}: {error}"]
+    return []
 
-    With several ``jobs`` it starts it in one of so many processes, which end when this one does.
-    """
-    if jobs == 1:
-        yield partial
-        return
+
+@contextmanager
+def processes(jobs):
+    """A ``map`` over so many processes, which end when this one does."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         try:
-            yield lambda *call: pool.submit(*call).result
+            yield pool.map
         except BaseException:
             for process in active_children():
                 process.terminate()
@@ -169,37 +161,35 @@ def prepare(out, amounts, size, catalog=None, images=None):
     ``unlike`` are queries changed only in ways that no second view is.
     """
 
-    def step(command, made, *arguments):
+    def step(made, command, *arguments):
         if not (out / made).exists():
             command.main([str(argument) for argument in arguments])
 
     if catalog is None:
         catalog, images = out / "catalog" / "products.tsv", out / "catalog" / "images"
-        products = ["--products", size["products"]]
-        step(demo, "catalog/products.tsv", "--out", out / "catalog", *products)
+        many = ["--products", size["products"]]
+        step("catalog/products.tsv", demo, "--out", out / "catalog", *many)
+    relisted = ["--image-root", images, "--fraction", amounts["relisted"]]
     if "product" in read_catalog(catalog, Columns()).fieldnames:
-        amount = ["--fraction", amounts["groups"]]
-        step(queries, "queries/meta.json", catalog, "--out", out / "queries", *amount)
+        command, how = queries, ["--fraction", amounts["groups"]]
         index, query_images = out / "queries" / "index.tsv", images
     else:
-        amount = ["--image-root", images, "--fraction", amounts["relisted"]]
-        step(relist, "queries/meta.json", catalog, "--out", out / "queries", *amount)
-        index, query_images = catalog, out / "queries" / "images"
-    unlike = ["--image-root", images, "--fraction", amounts["relisted"]]
-    unlike += shlex.split(amounts["unlike"])
-    step(relist, "unlike/meta.json", index, "--out", out / "unlike", *unlike)
-    step(split, "splits/test.tsv", index, "--out", out / "splits")
-    data = out / "data-bin"
-    tokens = ["--vocab-size", size["vocabulary"]]
-    step(bpe, "data-bin/title/dict.txt", out / "splits/train.tsv", "--out", data / "title", *tokens)
-    sources = {name: (out / f"splits/{name}.tsv", images) for name in ("train", "valid", "test")}
+        command, how, index, query_images = relist, relisted, catalog, out / "queries" / "images"
+    step("queries/meta.json", command, catalog, "--out", out / "queries", *how)
+    unlike = [*relisted, *shlex.split(amounts["unlike"])]
+    step("unlike/meta.json", relist, index, "--out", out / "unlike", *unlike)
+    splits, data = out / "splits", out / "data-bin"
+    step("splits/test.tsv", split, index, "--out", splits)
+    tokens = ["--out", data / "title", "--vocab-size", size["vocabulary"]]
+    step("data-bin/title/dict.txt", bpe, splits / "train.tsv", *tokens)
+    sources = {name: (splits / f"{name}.tsv", images) for name in ("train", "valid", "test")}
     sources["query"] = (out / "queries" / "query.tsv", query_images)
     sources["unlike"] = (out / "unlike" / "query.tsv", out / "unlike" / "images")
     for name, (rows, root) in sources.items():
-        options = ["--image-root", root, "--out", data, "--split", name]
+        where = ["--image-root", root, "--out", data, "--split", name]
         pixels = ["--image-size", size["image-size"]]
-        step(pack, f"data-bin/image/{name}.json", rows, *options, *pixels)
-    step(binarize, "prepared", data)
+        step(f"data-bin/image/{name}.json", pack, rows, *where, *pixels)
+    step("prepared", binarize, data)
     (out / "prepared").touch()  # titles and labels, several files
 
 

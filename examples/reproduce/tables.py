@@ -1,13 +1,13 @@
 """The tables of all that is done: as CSV, and from these as Markdown."""
 
 import csv
-import json
-from pathlib import Path
+from functools import partial
 from statistics import mean, stdev
 
-from one_run import write_csv
+from one_run import read_json, write_csv
 
 from fairseq_item.files import atomic_path
+from fairseq_item.search.embeddings import EMBEDDINGS
 
 METRICS = ("MAR@10", "MAP@10")
 BASELINES = {"tfidf": "TF-IDF on titles", "pixels": "mean pixels"}
@@ -23,7 +23,6 @@ def write(out, settings, runs):
         settings: as it reads them.
         runs: all that may be there; those that are not done are left out.
     """
-    out = Path(out)
     done = [run for run in runs if is_done(out, run)]
     for name, rows in zip(FILES, gather(out, done)):
         if rows:
@@ -40,27 +39,24 @@ def is_done(out, run):
 
 def gather(out, runs):
     """Rows of the three CSV files, from the folders of the runs."""
-    search, categories, trainings = read_csv(out / "baselines.csv"), [], {}
+    search, categories, trainings, seconds = read_csv(out / "baselines.csv"), [], {}, {}
     for run in runs:
         folder = out / "runs" / run.folder
         search += read_csv(folder / "scores.csv")
-        trained = json.loads((folder / "model" / "done.json").read_text(encoding="utf-8"))
+        trained = read_json(folder / "model" / "done.json")
+        seconds.setdefault(run.name, []).append(trained["seconds"])
         options = trained["options"]
-        row = {
+        trainings[run.name] = {
             "model": run.name,
-            "parameters (M)": int((folder / "parameters.json").read_text()) / 1e6,
+            "parameters (M)": read_json(folder / "parameters.json") / 1e6,
             "updates": options.get("max-update", 0) or "until no gain,",
             "batch": options["batch-size"] * options.get("update-freq", 1),
+            "minutes": mean(seconds[run.name]) / 60,
         }
-        seconds = trainings.setdefault(run.name, (row, []))[1]
-        seconds.append(trained["seconds"])
-        row["minutes"] = mean(seconds) / 60
-        trainings[run.name] = (row, seconds)
         if (folder / "categories.json").exists():
-            found = json.loads((folder / "categories.json").read_text(encoding="utf-8"))
-            for split, values in found.items():
+            for split, values in read_json(folder / "categories.json").items():
                 categories.append({"model": run.name, "seed": run.seed, "split": split, **values})
-    return search, categories, [row for row, _ in trainings.values()]
+    return search, categories, list(trainings.values())
 
 
 def read_csv(path):
@@ -78,21 +74,56 @@ def sections(settings, found):
         settings: of ``reproduce.py``.
         found: name in ``FILES`` -> rows of :func:`read_csv`.
     """
-    rows, (first, last) = found["search"], ends(settings)
-    if not rows:
+    if not (rows := found["search"]):
         return []
-    facts = {row["model"]: row for row in found["trainings"]}
-    theirs = (["paper, test MAR / MAP"], lambda name: published(settings, name, "test"))
-    ours = (["parameters", "updates", "training"], lambda name: _facts(facts.get(name)))
+    first, last = ends(settings)
+    names, papers = labels(settings, rows), partial(published, settings, "test")
+    columns = [f"{part} {metric}" for part in ("dev", "test") for metric in METRICS]
+    plain, ours = ({c: score(rows, c, index) for c in columns} for index in (first, last))
     made = [
-        search_table(settings, rows, first, "Same-product search, as the paper compares", theirs),
-        search_table(settings, rows, last, "Same-product search, default index", ours),
-        category_table(settings, found["categories"]),
-        index_table(settings, rows),
-        unlike_table(settings, rows),
-        ablation_table(settings, rows),
+        section(
+            "Same-product search, as the paper compares",
+            about(settings, rows, first),
+            cells(names, {**plain, "paper, test MAR / MAP": papers}),
+        ),
+        section(
+            "Same-product search, default index",
+            about(settings, rows, last),
+            cells(names, {**ours, **facts(found["trainings"])}),
+        ),
+        category_section(settings, found["categories"]),
+        index_section(settings, rows, names),
+        section(
+            "Changes that no view makes",
+            "Test queries relisted by rotation, the background's colour, JPEG, abbreviations, "
+            "typing errors and filler alone: no crop, no flip, no other light, no word dropped or "
+            "moved. Default index.",
+            cells(names, {m: score(rows, f"test {m}", last, queries="unlike") for m in METRICS}),
+        ),
+        ablation_section(settings, rows),
     ]
     return [section for section in made if section]
+
+
+def section(title, text, lines):
+    """Markdown of a table; ``lines`` are lists of str, the header first."""
+    rows = [f"| {' | '.join(line)} |" for line in lines]
+    ruler = "|---" * len(lines[0]) + "|"
+    return "\n".join([f"## {title}", "", text, "", rows[0], ruler, *rows[1:], ""])
+
+
+def cells(names, columns, corner="model"):
+    """A line for each model: ``names`` to labels, ``columns`` header -> function of a name."""
+    lines = [[label, *(cell(name) for cell in columns.values())] for name, label in names.items()]
+    return [[corner, *columns], *lines]
+
+
+def labels(settings, rows):
+    """Name -> label of what has scores: models in the settings' order, then the baselines."""
+    known = {name: entry["label"] for name, entry in settings["models"].items()}
+    known.update(untrained=UNTRAINED, **BASELINES)
+    done = {row["model"] for row in rows}
+    return {name: label for name, label in known.items() if name in done}
 
 
 def ends(settings):
@@ -106,132 +137,113 @@ def pick(rows, column, **wanted):
     return [float(r[column]) for r in rows if all(r[k] == v for k, v in wanted.items())]
 
 
-def map_of(rows, model, index, by="fused"):
+def map_of(rows, model, index):
     """MAP@10 of the test queries, one a seed."""
-    return pick(rows, "test MAP@10", model=model, queries="query", index=index, by=by)
+    return pick(rows, "test MAP@10", model=model, queries="query", index=index, by="fused")
 
 
-def labels(settings, rows):
-    """Name -> label of what has scores: models in the settings' order, then the baselines."""
-    known = {name: entry["label"] for name, entry in settings["models"].items()}
-    known.update(untrained=UNTRAINED, **BASELINES)
-    done = {row["model"] for row in rows}
-    return {name: label for name, label in known.items() if name in done}
+def score(rows, column, index, by="fused", queries="query"):
+    """A function of a model's name that gives its cell; baselines need no index."""
+    where = {"queries": queries, "by": by}
+
+    def cell(name):
+        of = "" if name in BASELINES else index
+        return spread(pick(rows, column, model=name, index=of, **where))
+
+    return cell
 
 
-def search_table(settings, rows, index, title, more):
-    """Same-product search of every model under one index.
-
-    Args:
-        settings, rows: as in :func:`sections`.
-        index: name of the index; baselines need none.
-        title: of the section.
-        more: (headers of further columns, function of a model's name that gives their cells).
-    """
-    headers, cells_of = more
-    columns = [f"{part} {metric}" for part in ("dev", "test") for metric in METRICS]
-    lines = [["model", *columns, *headers]]
-    for name, label in labels(settings, rows).items():
-        place = {"queries": "query", "by": "fused", "index": "" if name in BASELINES else index}
-        values = [pick(rows, column, model=name, **place) for column in columns]
-        lines.append([label, *map(spread, values), *cells_of(name)])
+def about(settings, rows, index):
+    """What is said above the scores under an index."""
     counts = [max(pick(rows, f"{part} queries", queries="query")) for part in ("dev", "test")]
-    text = "{:.0f} development and {:.0f} test queries, ".format(*counts)
-    text += "percent, mean ± standard deviation over seeds. Transform {transform}, calibration "
-    text += "{calibration}, fusion {fusion}, weights {weights}."
-    return _section(title, text.format(**settings["indexes"][index]), lines)
-
-
-def published(settings, name, what):
-    """The cell of the paper's figures, in a list; ``what`` is "test" or "acc_test"."""
-    found = settings["models"].get(name, {}).get("published", {}).get(what)
-    return [" / ".join(f"{value:.2f}" for value in found) if found else ""]
-
-
-def _facts(row):
-    if row is None:
-        return ["", "", ""]
-    size, minutes = f"{float(row['parameters (M)']):.1f} M", f"{float(row['minutes']):.1f} min"
-    return [size, f"{row['updates']} x {row['batch']}", minutes]
-
-
-def category_table(settings, rows):
-    """Leaf-category prediction of valid and test."""
-    if not rows:
-        return None
-    columns = [(split, f"Acc@{k}") for split in ("valid", "test") for k in (1, 5)]
-    header = [f"{split} {metric}" for split, metric in columns]
-    lines = [["model", *header, "paper, test Acc@1 / Acc@5"]]
-    for name, label in labels(settings, rows).items():
-        values = [spread(pick(rows, m, model=name, split=split)) for split, m in columns]
-        lines.append([label, *values, *published(settings, name, "acc_test")])
-    counts = [pick(rows, "with_category", split=split)[0] for split in ("valid", "test")]
-    text = "Percent of {:.0f} and {:.0f} products.".format(*counts)
-    return _section("Leaf-category prediction", text, lines)
-
-
-def index_table(settings, rows):
-    """What the options of the index are worth: MAP@10 of the test queries."""
-    known = labels(settings, rows)
-    names = [name for name in ("item", "item-views", "untrained") if name in known]
-    if not names:
-        return None
-    keys = ("transform", "calibration", "fusion", "weights")
-    lines = [[*keys, *(known[name] for name in names)]]
-    for index, options in settings["indexes"].items():
-        values = [spread(map_of(rows, name, index)) for name in names]
-        lines.append([*(options[key] for key in keys), *values])
-    for index in ends(settings):
-        for by in ("global", "title", "image"):
-            cells = [settings["indexes"][index]["transform"], "", f"{by} alone", ""]
-            lines.append(cells + [spread(map_of(rows, name, index, by)) for name in names])
-    return _section("What the index is worth", "MAP@10 of the test queries.", lines)
-
-
-def unlike_table(settings, rows):
-    """Queries whose changes the view contrast's second views do not make."""
-    lines = [["model", *METRICS]]
-    for name, label in labels(settings, rows).items():
-        found = [pick(rows, f"test {m}", model=name, queries="unlike") for m in METRICS]
-        lines.append([label, *map(spread, found)])
-    return _section(
-        "Changes that no view makes",
-        "Test queries relisted by rotation, the background's colour, JPEG, abbreviations, typing "
-        "errors and filler alone: no crop, no flip, no other light, no word dropped or moved. "
-        "Default index.",
-        lines,
+    how = "Transform {transform}, calibration {calibration}, fusion {fusion}, weights {weights}."
+    return (
+        "{:.0f} development and {:.0f} test queries, percent, mean ± standard deviation over "
+        "seeds. ".format(*counts)
+        + how.format(**settings["indexes"][index])
     )
 
 
-def ablation_table(settings, rows):
+def published(settings, what, name):
+    """The cell of the paper's figures; ``what`` is "test" or "acc_test"."""
+    found = settings["models"].get(name, {}).get("published", {}).get(what, ())
+    return " / ".join(f"{value:.2f}" for value in found)
+
+
+def facts(trainings):
+    """Columns of what each training took."""
+    rows = {row["model"]: row for row in trainings}
+
+    def column(form):
+        return lambda name: form(rows[name]) if name in rows else ""
+
+    return {
+        "parameters": column(lambda row: f"{float(row['parameters (M)']):.1f} M"),
+        "updates": column(lambda row: f"{row['updates']} x {row['batch']}"),
+        "training": column(lambda row: f"{float(row['minutes']):.1f} min"),
+    }
+
+
+def category_section(settings, rows):
+    """Leaf-category prediction of valid and test."""
+    if not rows:
+        return None
+
+    def column(split, metric):
+        return lambda name: spread(pick(rows, metric, model=name, split=split))
+
+    shown = [(split, f"Acc@{k}") for split in ("valid", "test") for k in (1, 5)]
+    columns = {f"{split} {metric}": column(split, metric) for split, metric in shown}
+    columns["paper, test Acc@1 / Acc@5"] = partial(published, settings, "acc_test")
+    counts = [pick(rows, "with_category", split=split)[0] for split in ("valid", "test")]
+    text = "Percent of {:.0f} and {:.0f} products.".format(*counts)
+    return section("Leaf-category prediction", text, cells(labels(settings, rows), columns))
+
+
+def index_section(settings, rows, names):
+    """What the options of the index are worth."""
+    shown = {name: names[name] for name in ("item", "item-views", "untrained") if name in names}
+    if not shown:
+        return None
+    keys = ("transform", "calibration", "fusion", "weights")
+    asked = [(i, "fused", [o[key] for key in keys]) for i, o in settings["indexes"].items()]
+    for index in ends(settings):
+        transform = settings["indexes"][index]["transform"]
+        asked += [(index, by, [transform, "", f"{by} alone", ""]) for by in EMBEDDINGS]
+    lines = [[*keys, *shown.values()]]
+    for index, by, start in asked:
+        lines.append([*start, *map(score(rows, "test MAP@10", index, by), shown)])
+    return section("What the index is worth", "MAP@10 of the test queries.", lines)
+
+
+def ablation_section(settings, rows):
     """ITEm with something taken away or added, on the test queries."""
-    first, last = ends(settings)
-    done = {row["model"] for row in rows}
+    done, names = {row["model"] for row in rows}, {}
     changes = {n: change for n, change in settings["ablations"].items() if n in done}
     if not changes:
         return None
-    columns = [(first, "fused"), *((last, by) for by in ("fused", "global", "title", "image"))]
-    header = [f"default index, {by}" for _, by in columns[1:]]
-    lines = [["MAP@10", "paper's index", *header, "seeds"]]
     for base in dict.fromkeys(change["of"] for change in settings["ablations"].values()):
-        label = settings["models"][base]["label"]
-        names = {base: label}
+        label = names[base] = settings["models"][base]["label"]
         names.update({n: f"{label}: {c['label']}" for n, c in changes.items() if c["of"] == base})
-        for name, label in names.items():
-            values = [map_of(rows, name, index, by) for index, by in columns]
-            lines.append([label, *map(spread, values), str(len(values[0]))])
-    return _section("Ablations", "MAP@10 of the test queries.", lines)
+    first, last = ends(settings)
+    columns = {"paper's index": score(rows, "test MAP@10", first)}
+    for by in ("fused", *EMBEDDINGS):
+        columns[f"default index, {by}"] = score(rows, "test MAP@10", last, by)
+    columns["seeds"] = lambda name: str(len(map_of(rows, name, first)))
+    return section("Ablations", "MAP@10 of the test queries.", cells(names, columns, "MAP@10"))
 
 
 def balances(out, runs):
     """How scores fall when a query's title or photo is taken away or replaced: list of str."""
-    pages = []
-    for run in runs:
-        path = out / "runs" / run.folder / "balance" / "balance.md"
-        if path.exists() and run.first:
-            label = run.entry["label"]
-            pages.append(f"### {label}, seed {run.seed}\n\n{path.read_text(encoding='utf-8')}")
-    return ["## Modality balance\n", *pages] if pages else []
+    shown = [
+        (run, out / "runs" / run.folder / "balance" / "balance.md") for run in runs if run.drawn
+    ]
+    found = [
+        f"### {run.entry['label']}, seed {run.seed}\n\n{path.read_text(encoding='utf-8')}"
+        for run, path in shown
+        if path.exists()
+    ]
+    return ["## Modality balance\n", *found] if found else []
 
 
 def spread(values):
@@ -240,9 +252,3 @@ def spread(values):
         return ""
     deviation = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
     return f"{mean(values):.1f}{deviation}"
-
-
-def _section(title, text, lines):
-    rows = [f"| {' | '.join(cells)} |" for cells in lines]
-    ruler = "|---" * len(lines[0]) + "|"
-    return "\n".join([f"## {title}", "", text, "", rows[0], ruler, *rows[1:], ""])

@@ -171,7 +171,7 @@ def test_smoke_table_has_every_row(smoke, settings):
     for baseline in ("TF-IDF on titles", "mean pixels", "ITEm, untrained"):
         assert f"| {baseline} |" in results
     assert "Modality balance" in results
-    for name in ("scores.png", "losses.png", "curves.png", "search.csv", "categories.csv"):
+    for name in ("scores.png", "curves.png", "balance.png", "search.csv", "categories.csv"):
         assert (out / name).stat().st_size > 200
     for name in settings["models"]:
         found = json.loads((out / "runs" / name / "seed1" / "categories.json").read_text())
