@@ -107,6 +107,15 @@ def measure(module, *arguments, **environment):
     return SimpleNamespace(seconds=seconds, cpu=cpu, memory=kib / 1024, output=done.stdout)
 
 
+def resident():
+    """MiB of this process that lie in memory, mapped files included; NaN where Linux is not."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("nan")
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def machine():
     """What was measured on, as a dict."""
     installed = {d.metadata["Name"]: d.version for d in metadata.distributions()}

@@ -30,23 +30,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import rivals
 import torch
 from bench import Report, alternate, optional
 from PIL import Image
-from rivals import (
-    CLS,
-    PADDING,
-    SEP,
-    batch,
-    batch_size,
-    clip_body,
-    config,
-    item,
-    others_inputs,
-    parse,
-    parser,
-    vilt_body,
-)
 from synthetic import listing_titles, write_catalog, write_photos
 from torch.nn.functional import normalize
 
@@ -77,32 +64,25 @@ CLIP_MODULE = "0_CLIPModel"  # its folder in that of a SentenceTransformer
 def models(args):
     """The models alone: a :class:`Report`."""
     report = Report("embedding", "products")
-    for size, cfg in configurations(args):
-        count = batch_size(args, BATCHES[size], GPU_BATCH)
-        inputs = batch(cfg, count, device=args.device)["net_input"]
+    for group, cfg, count in rivals.contests(args, BATCHES, GPU_BATCH):
+        inputs = rivals.batch(cfg, count, device=args.device)["net_input"]
         calls = {
             name: lambda embed=embed, inputs=inputs: embed(**inputs)
             for name, embed in embedders(cfg, args.device).items()
         }
-        group = f"{size} {cfg.compute_dtype}"
         for name, seconds in alternate(calls, args.repeats).items():
             report.add(f"{group} {name}", count, seconds, group, batch=count)
     return report
-
-
-def configurations(args):
-    """Pairs of a size's name and its configuration, one for each precision."""
-    return [(s, config(s, dtype, args.quick)) for s in args.sizes for dtype in args.dtypes]
 
 
 def embedders(cfg, device):
     """name -> function of title and patches; those of a library that is missing are left out."""
     torch.manual_seed(1)
     whole = SimpleNamespace(model=cfg)
-    found = {"item": ItemHubInterface(item(cfg), whole, *[None] * 5).to(device).embed}
+    found = {"item": ItemHubInterface(rivals.item(cfg), whole, *[None] * 5).to(device).embed}
     if optional("transformers"):
-        found["ViLT"] = embedder(cfg, vilt_body(cfg).to(device), embeddings_of_vilt)
-        found["CLIP"] = embedder(cfg, clip_body(cfg).to(device), embeddings_of_clip)
+        found["ViLT"] = embedder(cfg, rivals.vilt_body(cfg).to(device), embeddings_of_vilt)
+        found["CLIP"] = embedder(cfg, rivals.clip_body(cfg).to(device), embeddings_of_clip)
     return found
 
 
@@ -113,7 +93,7 @@ def embedder(cfg, body, embeddings):
 
     def embed(title, patches):
         with torch.inference_mode():
-            inputs = others_inputs(cfg, title, patches)
+            inputs = rivals.others_inputs(cfg, title, patches)
             with torch.autocast(title.device.type, torch.bfloat16, enabled=low):
                 found = embeddings(body(**inputs), title)
             return [normalize(rows.float(), dim=-1).cpu().numpy() for rows in found]
@@ -124,7 +104,7 @@ def embedder(cfg, body, embeddings):
 def embeddings_of_vilt(output, title):
     states, tokens = output.last_hidden_state, title.size(1)
     image = states[:, tokens + 1 :].float().mean(1)
-    return states[:, 0], mean_of_tokens(states[:, :tokens], title, (PADDING, CLS, SEP)), image
+    return states[:, 0], mean_of_tokens(states[:, :tokens], title, rivals.SPECIAL), image
 
 
 def embeddings_of_clip(output, title):
@@ -133,11 +113,11 @@ def embeddings_of_clip(output, title):
 
 def end_to_end(args, work):
     """From a catalogue's files to vectors: a :class:`Report`; ``work`` is an empty folder."""
-    report, chosen = Report("embedding-end-to-end", "products"), configurations(args)
-    photos = max(WHOLE_BATCHES * batch_size(args, BATCHES[size], GPU_BATCH) for size, _ in chosen)
+    report = Report("embedding-end-to-end", "products")
+    contests = list(rivals.contests(args, BATCHES, GPU_BATCH))
+    photos = max(WHOLE_BATCHES * count for _, _, count in contests)
     catalogue = Catalogue(Path(work), photos)
-    for size, cfg in chosen:
-        group, count = f"{size} {cfg.compute_dtype}", batch_size(args, BATCHES[size], GPU_BATCH)
+    for group, cfg, count in contests:
         seconds = time_programs(catalogue, cfg, count, args)
         amounts = {**dict.fromkeys(seconds, WHOLE_BATCHES * count), PACKING: photos}
         each = {name: statistics.median(seconds[name]) / amounts[name] for name in seconds}
@@ -198,7 +178,7 @@ class Catalogue:
         """Ours with random weights and the catalogue's vocabulary, as ``item-embed`` has it."""
         paths = self.data / "title" / "bpe.model", self.data / "title" / "dict.txt"
         dictionary, whole = load_dictionary(paths[1]), SimpleNamespace(model=cfg)
-        network = ItemModel(cfg, len(dictionary), PADDING, CLS, SEP)
+        network = ItemModel(cfg, len(dictionary), *rivals.SPECIAL)
         tokenizer = TitleTokenizer(*paths)
         return ItemHubInterface(
             network, whole, dictionary, tokenizer, None, stored_size(cfg), "pad"
@@ -250,7 +230,7 @@ def sentence_clip(cfg, titles, vocabulary, folder, device="cpu"):
     )
     transformers.CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(module)
     specials = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
-    clip_body(cfg, len(tokenizer), specials).save_pretrained(module)
+    rivals.clip_body(cfg, len(tokenizer), specials).save_pretrained(module)
     kind = "sentence_transformers.models.CLIPModel"
     modules = [{"idx": 0, "name": "0", "path": CLIP_MODULE, "type": kind}]
     (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
@@ -278,7 +258,7 @@ def encode(clip, titles, paths, batch_size):
 
 def main(argv=None):
     """Entry point."""
-    args = parse(parser(__doc__), argv)
+    args = rivals.parse(rivals.parser(__doc__), argv)
     models(args).write(args.out)
     with tempfile.TemporaryDirectory(prefix="embedding-") as work:
         end_to_end(args, work).write(args.out)

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from bench import Report, alternate, optional, parser
+from bench import Report, alternate, optional, parser, resident
 from synthetic import QUALITY, dictionary, draw_photo
 
 from fairseq_item.commands.common import positive, run
@@ -222,15 +222,6 @@ def open_once(folder):
     dataset.collater(dataset.__getitems__(iterator.frozen_batches[0][:64]))
     clock.append(time.perf_counter())
     return np.diff(clock), resident() - before
-
-
-def resident():
-    """MiB of this process that lie in memory, mapped files included; NaN where Linux is not."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return float("nan")
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def main(argv=None):

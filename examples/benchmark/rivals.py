@@ -26,7 +26,8 @@ from fairseq_item.data.item_dataset import Corruption, Geometry, ItemDataset  # 
 from fairseq_item.models import item as architectures  # noqa: E402
 from fairseq_item.models.resnet import whole_images  # noqa: E402
 
-VOCABULARY, PADDING, CLS, SEP = 8000, 1, 0, 2
+VOCABULARY = 8000
+SPECIAL = PADDING, CLS, SEP = 1, 0, 2
 # Tokens of a title: those of the synthetic catalogue. A batch is padded to its longest.
 TITLE_MEAN, TITLE_DEVIATION, TITLE_LEAST, TITLE_MOST = 12.0, 3.4, 3, 36
 QUICK = {
@@ -53,10 +54,16 @@ def parse(p, argv):
     return args
 
 
-def batch_size(args, on_cpu, on_gpu):
-    """Products computed at once."""
-    default = on_gpu if args.device == "cuda" else on_cpu
-    return args.batch_size or (8 if args.quick else default)
+def contests(args, batches, gpu_batch):
+    """Of each size and precision its name, configuration and products computed at once.
+
+    The latter are ``--batch-size``, else ``gpu_batch``, or those of ``batches`` on a CPU.
+    """
+    for size in args.sizes:
+        for dtype in args.dtypes:
+            default = gpu_batch if args.device == "cuda" else batches[size]
+            count = args.batch_size or (8 if args.quick else default)
+            yield f"{size} {dtype}", config(size, dtype, args.quick), count
 
 
 def config(size, dtype="float32", quick=False, **changes):
@@ -107,7 +114,7 @@ def criterion():
 
 def item(cfg):
     """Our own model."""
-    return architectures.ItemModel(cfg, VOCABULARY, PADDING, CLS, SEP)
+    return architectures.ItemModel(cfg, VOCABULARY, *SPECIAL)
 
 
 def on_fairseq(cfg):
@@ -145,7 +152,7 @@ def vilt(cfg):
 
 class _Vilt(architectures.ItemModel):
     def __init__(self, cfg):
-        super().__init__(cfg, VOCABULARY, PADDING, CLS, SEP)
+        super().__init__(cfg, VOCABULARY, *SPECIAL)
         self.encoder = _ViltEncoder(cfg)
         text = self.encoder.body.embeddings.text_embeddings
         self.vocabulary.embedding = text.word_embeddings

@@ -18,35 +18,27 @@ and an update is three times the sum, as the backward pass computes two products
 is the best of a large ``torch.mm`` in the same precision, tried before and after each size.
 """
 
+import dataclasses
 import statistics
-import sys
 import time
-from pathlib import Path
 
+import rivals
 import torch
-from bench import Report, alternate, measure
-from rivals import (
-    VOCABULARY,
-    batch_size,
-    config,
-    criterion,
-    item,
-    masked_batch,
-    on_fairseq,
-    parse,
-    parser,
-    vilt,
-)
+from bench import Report, alternate, measure, resident
 
 from fairseq_item.commands.common import run
 
 # name -> (function that builds a model, changes to its configuration)
-CONTESTANTS = {"item": (item, {}), "fairseq's layers": (on_fairseq, {}), "ViLT": (vilt, {})}
+CONTESTANTS = {
+    "item": (rivals.item, {}),
+    "fairseq's layers": (rivals.on_fairseq, {}),
+    "ViLT": (rivals.vilt, {}),
+}
 EXTRAS = {
-    "item --attention-dropout 0": (item, {"attention_dropout": 0.0}),
-    "item --checkpoint-activations": (item, {"checkpoint_activations": True}),
-    "item --no-cpu-kernels": (item, {"no_cpu_kernels": True}),
-    "item --compile": (item, {"compile": True}),
+    "item --attention-dropout 0": (rivals.item, {"attention_dropout": 0.0}),
+    "item --checkpoint-activations": (rivals.item, {"checkpoint_activations": True}),
+    "item --no-cpu-kernels": (rivals.item, {"no_cpu_kernels": True}),
+    "item --compile": (rivals.item, {"compile": True}),
 }
 BATCHES = {"item_tiny": 64, "item_small": 32, "item_base": 16}
 GPU_BATCH, GPU_STEPS = 256, 10  # as many updates are timed together
@@ -54,7 +46,7 @@ GPU_BATCH, GPU_STEPS = 256, 10  # as many updates are timed together
 
 def updates_of(model, batch, steps=1):
     """A function that makes so many updates of a model on a batch, both on one device."""
-    objectives = criterion()
+    objectives = rivals.criterion()
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-4, fused=True)
 
     def update():
@@ -80,7 +72,7 @@ def needed_flops(cfg, batch):
     dense = d * d + 2 * d * f
     layer = 2 * positions * (3 * d * d + dense) + 4 * squares * d
     last = 2 * positions * 3 * d * d + 4 * squares * d + 2 * read * dense
-    heads = 2 * tokens * (4 * d * d + 2 * d * VOCABULARY)
+    heads = 2 * tokens * (4 * d * d + 2 * d * rivals.VOCABULARY)
     heads += 2 * patches * (3 * d * d + 2 * d * patch)
     start = 2 * len(lengths) * m * patch * d
     return 3 * ((cfg.encoder_layers - 1) * layer + last + start + heads)
@@ -100,76 +92,66 @@ def matrix_rate(args, dtype):
     return 2 * side**3 / best / 1e9
 
 
-def build(args, name, size, dtype):
+def build(args, name, cfg):
     """A contestant on the device; None where its library is missing."""
     make, changes = {**CONTESTANTS, **EXTRAS}[name]
     torch.manual_seed(1)
-    model = make(config(size, dtype, args.quick, **changes))
+    model = make(dataclasses.replace(cfg, **changes))
     return model if model is None else model.to(args.device)
 
 
 def print_memory(args):
-    """In a child: the MiB that three updates of one contestant take; on Linux."""
-    (size,), (dtype,) = args.sizes, args.dtypes
-    batch = masked_batch(config(size, dtype, args.quick), args.batch_size)
-    Path("/proc/self/clear_refs").write_text("5")  # what importing took is not asked for
-    before = most_held()
-    updates_of(build(args, args.memory_of, size, dtype), batch, steps=3)()
-    print(most_held() - before)
+    """In a child: three updates of one contestant, after the MiB that all else takes."""
+    ((_, cfg, count),) = rivals.contests(args, BATCHES, GPU_BATCH)
+    batch = rivals.masked_batch(cfg, count)
+    print(resident())
+    updates_of(build(args, args.memory_of, cfg), batch, steps=3)()
 
 
-def most_held():
-    """The most memory that this process held since it was last told to forget, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
-def peak(args, name, size, dtype, count, update):
+def peak(args, name, contestant, count, update):
     """The most memory that updates of a contestant take, in MiB, without the libraries'."""
     if args.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         update()
         return torch.cuda.max_memory_allocated() / (1 << 20)
+    size, dtype = name.split()
     options = ["--out", args.out, "--sizes", size, "--dtypes", dtype, "--batch-size", count]
-    options += ["--device", "cpu", "--memory-of", name, *["--quick"] * args.quick]
-    return float(measure("training", *options).output.split()[-1])
+    options += ["--device", "cpu", "--memory-of", contestant, *["--quick"] * args.quick]
+    used = measure("training", *options)
+    return used.memory - float(used.output.split()[-1])
 
 
-def contest(args, report, size, dtype, count):
-    """One size in one precision with one batch size: a row each contestant."""
-    cuda, cfg = args.device == "cuda", config(size, dtype, args.quick)
-    batch, steps = masked_batch(cfg, count, args.device), GPU_STEPS if cuda else 1
-    names = [*CONTESTANTS, *(EXTRAS if args.extras else ())]
-    models = {name: build(args, name, size, dtype) for name in names}
-    updates = {name: updates_of(model, batch, steps) for name, model in models.items() if model}
-    for name, seconds in alternate(updates, args.repeats).items():
+def contest(args, report, name, cfg, count):
+    """One size in one precision: a row each contestant."""
+    steps = GPU_STEPS if args.device == "cuda" else 1
+    batch = rivals.masked_batch(cfg, count, args.device)
+    models = {of: build(args, of, cfg) for of in [*CONTESTANTS, *(EXTRAS if args.extras else ())]}
+    updates = {of: updates_of(model, batch, steps) for of, model in models.items() if model}
+    for of, seconds in alternate(updates, args.repeats).items():
         gflops = steps * needed_flops(cfg, batch) / statistics.median(seconds) / 1e9
         more = {"batch": count, "GFLOP/s": gflops}
-        known = cuda or sys.platform == "linux"
-        if known and not (args.quick and report.rows):  # a child takes seconds
-            more["MiB"] = peak(args, name, size, dtype, count, updates[name])
-        group = f"{size} {dtype} {count}"
-        report.add(f"{size} {dtype} {name}", steps * count, seconds, group, **more)
+        if not (args.quick and report.rows):  # a child takes seconds
+            more["MiB"] = peak(args, name, of, count, updates[of])
+        report.add(f"{name} {of}", steps * count, seconds, f"{name} {count}", **more)
 
 
 def main(argv=None):
     """Entry point."""
-    p = parser(__doc__)
+    p = rivals.parser(__doc__)
     p.add_argument("--extras", action="store_true", help="our model with each of its flags as well")
     p.add_argument("--memory-of", help="measure the memory of one contestant: used from within")
-    args = parse(p, argv)
+    args = rivals.parse(p, argv)
     if args.memory_of:
         print_memory(args)
         return
-    report = Report("training", "products")
-    for dtype in args.dtypes:
-        rates, done = [matrix_rate(args, dtype)], len(report.rows)
-        for size in args.sizes:
-            contest(args, report, size, dtype, batch_size(args, BATCHES[size], GPU_BATCH))
-            rates.append(matrix_rate(args, dtype))
-        for row in report.rows[done:]:
-            row["mm GFLOP/s"] = max(rates)
-            row["MFU %"] = 100 * row["GFLOP/s"] / row["mm GFLOP/s"]
+    report, rates = Report("training", "products"), {dtype: [] for dtype in args.dtypes}
+    for name, cfg, count in rivals.contests(args, BATCHES, GPU_BATCH):
+        rates[cfg.compute_dtype].append(matrix_rate(args, cfg.compute_dtype))
+        contest(args, report, name, cfg, count)
+        rates[cfg.compute_dtype].append(matrix_rate(args, cfg.compute_dtype))
+    for row in report.rows:
+        row["mm GFLOP/s"] = max(rates[row["name"].split()[1]])
+        row["MFU %"] = 100 * row["GFLOP/s"] / row["mm GFLOP/s"]
     report.write(args.out)
 
 

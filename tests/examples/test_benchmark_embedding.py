@@ -30,7 +30,7 @@ def libraries(embedding):
 @pytest.fixture
 def tiny(embedding):
     """A configuration of a very small model."""
-    return embedding.config("item_tiny", quick=True, image_size=48, patch_size=16)
+    return embedding.rivals.config("item_tiny", quick=True, image_size=48, patch_size=16)
 
 
 def check_rows(folder, stage, names):
@@ -84,7 +84,7 @@ def test_ours_give_the_same_from_the_store_and_from_the_files(tmp_path, embeddin
 
 def test_what_a_model_is_stored_at(embedding):
     sizes = ("item_tiny", "item_small", "item_base")
-    stored = [embedding.stored_size(embedding.config(size)) for size in sizes]
+    stored = [embedding.stored_size(embedding.rivals.config(size)) for size in sizes]
     assert stored == [80, 128, 256]
 
 
