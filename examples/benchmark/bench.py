@@ -96,7 +96,7 @@ def measure(module, *arguments, **environment):
     """
     with tempfile.TemporaryDirectory() as folder:
         took = Path(folder) / "took"
-        argv = [str(word) for word in (sys.executable, "-c", WRAPPER, took, module, *arguments)]
+        argv = [str(value) for value in (sys.executable, "-c", WRAPPER, took, module, *arguments)]
         env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **environment}
         start = time.perf_counter()
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)

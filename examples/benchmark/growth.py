@@ -103,8 +103,8 @@ def write_queries(embeddings, folder):
     from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 
     items = Embeddings.load(embeddings)
-    writer = EmbeddingWriter(folder, [{"id": name} for name in items.ids[:QUERIES]], items.dim)
-    writer.write(0, *(items.rows(part, 0, QUERIES) for part in EMBEDDINGS))
+    writer = EmbeddingWriter(folder, [{"id": item} for item in items.ids[:QUERIES]], items.dim)
+    writer.write(0, *(items.rows(name, 0, QUERIES) for name in EMBEDDINGS))
     writer.finish()
 
 

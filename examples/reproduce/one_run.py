@@ -194,8 +194,8 @@ def score(run, out, folder, checkpoint, indexes, flags=(), name=None, wanted=Non
     call(embed, *model, "--splits", INDEXED, "--out", embeddings / "index")
     for queries in {queries for _, queries, _ in wanted}:
         call(embed, *model, "--splits", queries, "--out", embeddings / queries)
-    rows = []
-    for kind in [kind for kind in indexes if any(kind == of for of, _, _ in wanted)]:
+    rows, name = [], name or run.name
+    for kind in [kind for kind in indexes if any(kind == readout[0] for readout in wanted)]:
         options = indexes[kind]
         how = [f"--{key}={options[key]}" for key in ("transform", "calibration", "fusion")]
         how += ["--weights", *options["weights"].split()]
@@ -203,13 +203,16 @@ def score(run, out, folder, checkpoint, indexes, flags=(), name=None, wanted=Non
         for _, queries, by in [readout for readout in wanted if readout[0] == kind]:
             hits = folder / "hits" / f"{queries}-{kind}-{by}.tsv"
             ranked = ["--similarity", run.entry.get("by", by) if by == "fused" else by, "-k", K]
-            call(
-                search, folder / "index", "--queries", embeddings / queries, *ranked, "--out", hits
-            )
-            place = {"queries": queries, "index": kind, "by": by}
-            scores = of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))
-            rows.append({"model": name or run.name, "seed": run.seed, **place, **scores})
+            asked = [folder / "index", "--queries", embeddings / queries, "--out", hits]
+            call(search, *asked, *ranked)
+            rows.append(scores_of(hits, out, name, run.seed, queries, kind, by))
     return rows
+
+
+def scores_of(hits, out, model, seed, queries, index="", by="fused"):
+    """A row of ``search.csv``."""
+    row = {"model": model, "seed": seed, "queries": queries, "index": index, "by": by}
+    return {**row, **of_queries(read_hits(hits), read_truth(out / TRUTHS[queries]))}
 
 
 def of_queries(hits, truth):
@@ -261,11 +264,9 @@ def baselines(out):
     rows, items = [], out / "data-bin" / "items"
     indexed = [items / f"{split}.tsv" for split in INDEXED.split(",")]
     for kind in ("tfidf", "pixels"):
-        for queries, truth in TRUTHS.items():
+        for queries in TRUTHS:
             hits = out / "baselines" / f"{kind}-{queries}.tsv"
             asked = ["--queries", items / f"{queries}.tsv", "--index", *indexed]
             call(baseline, kind, *asked, "-k", K, "--out", hits)
-            place = {"queries": queries, "index": "", "by": "fused"}
-            scores = of_queries(read_hits(hits), read_truth(out / truth))
-            rows.append({"model": kind, "seed": 0, **place, **scores})
+            rows.append(scores_of(hits, out, kind, 0, queries))
     write_csv(out / "baselines.csv", rows)

@@ -44,11 +44,11 @@ def draw_scores(path, settings, found):
     size = (7.5, 0.75 * len(shown) + 1.6)
     figure, axes = pyplot.subplots(figsize=size, layout="constrained")
     first, last = ends(settings)
-    for place, name in enumerate(shown):
+    for row, name in enumerate(shown):
         published = settings["models"][name].get("published", {}).get("test")
-        _bar(axes, place - 0.26, [published[1]] if published else [], PAPERS)
-        _bar(axes, place, map_of(found, name, first), PLAIN)
-        _bar(axes, place + 0.26, map_of(found, name, last), OURS)
+        _bar(axes, row - 0.26, [published[1]] if published else [], PAPERS)
+        _bar(axes, row, map_of(found, name, first), PLAIN)
+        _bar(axes, row + 0.26, map_of(found, name, last), OURS)
     for name, label in BASELINES.items():
         for value in map_of(found, name, ""):
             axes.axvline(value, color=LINE, linestyle="--", linewidth=1)
@@ -63,12 +63,12 @@ def draw_scores(path, settings, found):
     _finish(figure, axes, path)
 
 
-def _bar(axes, place, values, colour):
+def _bar(axes, row, values, colour):
     if values:
         error = stdev(values) if len(values) > 1 else 0
-        axes.barh(place, mean(values), 0.24, xerr=error, color=colour, ecolor="#333333", capsize=2)
+        axes.barh(row, mean(values), 0.24, xerr=error, color=colour, ecolor="#333333", capsize=2)
         text = f" {mean(values):.1f}"
-        axes.annotate(text, (mean(values) + error, place), va="center", fontsize=8)
+        axes.annotate(text, (mean(values) + error, row), va="center", fontsize=8)
 
 
 def draw_curves(path, curves):

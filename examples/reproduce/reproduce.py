@@ -108,10 +108,10 @@ def plan(settings, size, seeds, only=None, ablations=False):
         entries[name] = (change["of"], {**plain, **change, "ablation": True})
     return [
         Run(name, base, entry, seed, seed == size["seeds"][0], settings["common"], size)
-        for part in (False, True)
+        for ablated in (False, True)
         for seed in seeds
         for name, (base, entry) in entries.items()
-        if (name in changes) == part and (only is None or name in only)
+        if (name in changes) == ablated and (only is None or name in only)
     ]
 
 
