@@ -42,6 +42,7 @@ def parser():
     p.add_argument("--queries", nargs="+", metavar="TSV", help="items files instead of splits")
     p.add_argument("--index", nargs="+", metavar="TSV", help="items files instead of splits")
     add_answers(p)
+    p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
     p.add_argument("--out", required=True, metavar="TSV", help="hits file to write")
 
     words = p.add_argument_group("bm25 and features")
@@ -100,7 +101,13 @@ def main(argv=None):
     query_root = ImageRoot(args.query_image_root) if args.query_image_root else root
     items = Products.read(index_paths, root)
     queries = Products.read(query_paths, query_root)
-    found = baseline(args.method, queries, items, args.k, **_options(args))
+    wanted = args.k + args.exclude_self  # one of them may be the query
+    found = baseline(args.method, queries, items, wanted, **_options(args))
+    if args.exclude_self:
+        found = (
+            (query, [hit for hit in hits if hit.item_id != query][: args.k])
+            for query, hits in found
+        )
     count = write_hits(args.out, found)
     say(f"{count} hits of {len(queries)} queries written to {args.out}")
 
