@@ -61,6 +61,9 @@ def build_parser():
         "--fraction", type=fraction, default=0.1, metavar="F", help="of the catalogue to relist"
     )
     parser.add_argument("--listings", type=positive, default=1, help="second listings a product")
+    parser.add_argument(
+        "--equal-apart", action="store_true", help="count equal listings as what product says"
+    )
     add_seed(parser, "seed of every draw")
     add_workers(parser)
     group = parser.add_argument_group("strengths")
@@ -92,10 +95,14 @@ def main(argv=None):
             "--products or --fraction"
         )
     relister = Relister(ImageRoot(args.image_root), strengths, args.listings, args.seed)
-    counts = write_benchmark(catalog, rows, relister, wanted, out, args.num_workers)
+    counts, equal = write_benchmark(
+        catalog, rows, relister, wanted, out, args.num_workers, args.equal_apart
+    )
     for count, (name, what) in zip(counts, FILES.items()):
         say(f"{out / name}: {count} {what}")
     say(f"{out / 'images'}: {counts[0]} images")
+    if equal:
+        say(f"{equal} rows repeat the image and title of another; they count as one product")
 
 
 def strengths_from(args):

@@ -17,6 +17,7 @@ from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.parallel import map_in_order
+from fairseq_item.preprocess.equal_listings import ListingKey, same_products
 from fairseq_item.preprocess.relisting_images import change_image
 from fairseq_item.preprocess.relisting_titles import rewrite_title
 from fairseq_item.progress import progress
@@ -97,7 +98,7 @@ def relist(drawn, relister, wanted, workers):
                 return
 
 
-def write_benchmark(catalog, rows, relister, wanted, out, workers=1):
+def write_benchmark(catalog, rows, relister, wanted, out, workers=1, equal_apart=False):
     """Draw products, relist them, and write the benchmark.
 
     Args:
@@ -107,17 +108,19 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers=1):
         wanted: number of products; those whose image cannot be read are replaced.
         out: folder to write to.
         workers: processes that relist.
+        equal_apart: let only the column ``product`` say what one product is, not equal listings.
 
     Returns:
-        list: rows written to each of ``FILES``.
+        (list, int): rows written to each of ``FILES``; rows that repeat another's image and title.
 
     Raises:
         InputError: no image can be read.
     """
+    same, equal = same_products(rows, None if equal_apart else ListingKey(relister.root))
     drawn = sorted(rows, key=lambda row: draw(relister.seed, "choice", row["id"]))
     (out / "images").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows)
+        writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows, same)
         made = relist(drawn, relister, wanted, workers)
         for row, listings, reason in progress(made, "relisting", wanted, "product"):
             if reason is None:
@@ -130,8 +133,8 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers=1):
                 f"({row['image']}: {reason}); name the right --image-root"
             )
     counts = [file.count for file in (writer.query, writer.truth, writer.rejected)]
-    write_meta(out, catalog.path, len(rows), relister, counts)
-    return counts
+    write_meta(out, catalog.path, len(rows), relister, counts, equal)
+    return counts, equal
 
 
 class BenchmarkWriter:
@@ -142,15 +145,12 @@ class BenchmarkWriter:
         out: folder to write to.
         fieldnames: columns of the catalogue.
         rows: all rows of the catalogue.
+        same: row id -> ids of all rows of its product, for those that are not alone.
     """
 
-    def __init__(self, stack, out, fieldnames, rows):
-        self.out = out
+    def __init__(self, stack, out, fieldnames, rows, same):
+        self.out, self.same = out, same
         self.ids = {row["id"] for row in rows}
-        self.same_product = {}
-        for row in rows:
-            if row.get("product"):
-                self.same_product.setdefault(row["product"], []).append(row["id"])
         # A query belongs to no split of the catalogue.
         columns = [name for name in fieldnames if name not in ("split", "source_id")]
         headers = [*columns, "source_id"], ["query_id", "item_id"], ["id", "image", "reason"]
@@ -172,7 +172,7 @@ class BenchmarkWriter:
                 path.write_bytes(jpeg)
             query = {"id": query_id, "title": title, "image": image, "source_id": row["id"]}
             self.query.write({**row, **query})
-            for item_id in self.same_product.get(row.get("product"), [row["id"]]):
+            for item_id in self.same.get(row["id"], [row["id"]]):
                 self.truth.write({"query_id": query_id, "item_id": item_id})
 
 
@@ -184,7 +184,7 @@ def image_name(query_id):
     return f"{name}.jpg"
 
 
-def write_meta(folder, catalog, rows, relister, counts):
+def write_meta(folder, catalog, rows, relister, counts, equal):
     """Write ``meta.json``: what the benchmark was made of, and what it has.
 
     Args:
@@ -193,6 +193,7 @@ def write_meta(folder, catalog, rows, relister, counts):
         rows: number of its rows.
         relister: :class:`Relister`.
         counts: rows of each of ``FILES``.
+        equal: rows that repeat the image and title of another.
     """
     meta = {
         "protocol": PROTOCOL,
@@ -203,6 +204,7 @@ def write_meta(folder, catalog, rows, relister, counts):
         "listings": relister.listings,
         "strengths": asdict(relister.strengths),
         **dict(zip(("queries", "true_matches", "rejected"), counts)),
+        "equal_listings": equal,
         "pillow": PIL.__version__,
     }
     with atomic_path(folder / "meta.json") as path:
