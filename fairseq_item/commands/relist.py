@@ -5,6 +5,14 @@ made them: the image cropped, rotated, flipped, lit otherwise, its background ti
 plain, saved anew as JPEG; the title with words dropped, shuffled, abbreviated and mistyped, and
 with seller's filler. The catalogue itself is the index that they are searched in.
 
+That is --protocol 1, whose strengths can be set. --protocol 2 is frozen, and made of what no
+training view imitates: perspective, another scene behind plain backgrounds, fingers, white
+balance, blur, watermark, banner, sticker, low resolution, strong JPEG; units converted, attributes
+reworded, synonyms, the brand moved or left out (that of a column brand, or else learnt from how
+titles begin), slips to a neighbouring key, boilerplate.
+
+Equal listings, of the same image and title, count as one product in the truth.
+
 Writes DIR/query.tsv, DIR/images/, DIR/truth.tsv (query_id, item_id), DIR/rejected.tsv (drawn
 products whose image cannot be read; others are drawn in their place) and DIR/meta.json. With the
 same seed, catalogue and version of Pillow the bytes are the same, whatever the order of the rows.
@@ -28,7 +36,9 @@ from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.images import ImageRoot
 from fairseq_item.errors import InputError
 from fairseq_item.files import refuse_overwriting
-from fairseq_item.preprocess.relist import FILES, Relister, Strengths, write_benchmark
+from fairseq_item.preprocess.protocol1 import Protocol1, Strengths
+from fairseq_item.preprocess.protocol2 import Protocol2
+from fairseq_item.preprocess.relist import FILES, Relister, write_benchmark
 
 HELP = {
     "drop": "probability that a word of the title is dropped",
@@ -66,7 +76,10 @@ def build_parser():
     )
     add_seed(parser, "seed of every draw")
     add_workers(parser)
-    group = parser.add_argument_group("strengths")
+    parser.add_argument(
+        "--protocol", type=int, choices=(1, 2), default=1, help="how listings are changed"
+    )
+    group = parser.add_argument_group("strengths of protocol 1")
     for field in fields(Strengths):
         pair = isinstance(field.default, tuple)
         kind = fraction if field.name in PROBABILITIES else amount
@@ -85,6 +98,8 @@ def build_parser():
 def main(argv=None):
     args = build_parser().parse_args(argv)
     out, strengths = Path(args.out), strengths_from(args)
+    if args.protocol == 2 and strengths != Strengths():
+        raise InputError("the strengths of --protocol 2 are frozen; leave those flags out")
     refuse_overwriting(args.catalog, [out / name for name in FILES])
     catalog = read_catalog(args.catalog, columns_of(args))
     rows = [row for _, row in catalog]
@@ -94,7 +109,8 @@ def main(argv=None):
             f"{args.catalog} has {len(rows)} rows, of which {wanted} were asked for; change "
             "--products or --fraction"
         )
-    relister = Relister(ImageRoot(args.image_root), strengths, args.listings, args.seed)
+    protocol = Protocol1(strengths) if args.protocol == 1 else Protocol2.for_catalog(rows)
+    relister = Relister(ImageRoot(args.image_root), protocol, args.listings, args.seed)
     counts, equal = write_benchmark(
         catalog, rows, relister, wanted, out, args.num_workers, args.equal_apart
     )

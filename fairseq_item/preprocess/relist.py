@@ -18,35 +18,13 @@ from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.parallel import map_in_order
 from fairseq_item.preprocess.equal_listings import ListingKey, same_products
-from fairseq_item.preprocess.relisting_images import change_image
-from fairseq_item.preprocess.relisting_titles import rewrite_title
 from fairseq_item.progress import progress
 
-PROTOCOL = "relistings"
-# To be raised whenever the same seed would give other listings.
-VERSION = 1
 FILES = {
     "query.tsv": "queries",
     "truth.tsv": "true matches",
     "rejected.tsv": "products whose image cannot be read",
 }
-
-
-@dataclass(frozen=True)
-class Strengths:
-    """How far a second listing goes from the first."""
-
-    drop: float = 0.35
-    shuffle: float = 1.0
-    filler: float = 0.8
-    abbreviate: float = 0.3
-    typo: float = 0.05
-    crop_area: tuple = (0.75, 1.0)
-    rotate: float = 8.0
-    flip: float = 0.5
-    light: float = 0.2
-    tint: float = 0.5
-    jpeg_quality: tuple = (60, 90)
 
 
 @dataclass
@@ -55,13 +33,13 @@ class Relister:
 
     Attributes:
         root: where the catalogue's images lie.
-        strengths: how far a listing goes from the first.
+        protocol: :class:`protocol1.Protocol1` or :class:`protocol2.Protocol2`.
         listings: second listings a row.
         seed: of every draw.
     """
 
     root: ImageRoot
-    strengths: Strengths
+    protocol: object
     listings: int
     seed: int
 
@@ -83,8 +61,7 @@ class Relister:
             random.Random(draw(self.seed, what, row["id"], str(number)))
             for what in ("title", "photo")
         )
-        title = rewrite_title(row["title"], self.strengths, title_rng)
-        return title, change_image(image, self.strengths, image_rng)
+        return self.protocol.title(row, title_rng), self.protocol.image(image, image_rng)
 
 
 def relist(drawn, relister, wanted, workers):
@@ -196,13 +173,13 @@ def write_meta(folder, catalog, rows, relister, counts, equal):
         equal: rows that repeat the image and title of another.
     """
     meta = {
-        "protocol": PROTOCOL,
-        "version": VERSION,
+        "protocol": relister.protocol.name,
+        "version": relister.protocol.version,
         "catalog": Path(catalog).name,
         "catalog_rows": rows,
         "seed": relister.seed,
         "listings": relister.listings,
-        "strengths": asdict(relister.strengths),
+        "strengths": asdict(relister.protocol.strengths),
         **dict(zip(("queries", "true_matches", "rejected"), counts)),
         "equal_listings": equal,
         "pillow": PIL.__version__,

@@ -83,13 +83,19 @@ def tint_background(image, border, tint):
     return Image.fromarray(np.rint(pixels.clip(0, 255)).astype(np.uint8))
 
 
-def background_mask(image, border):
-    """How much each pixel belongs to a plain background, float32 in 0..1, (height, width)."""
+def background_mask(image, border, side=MASK_SIDE, reach=REACH_TOLERANCE, edge=EDGE_TOLERANCE):
+    """How much each pixel belongs to a plain background, float32 in 0..1, (height, width).
+
+    Args:
+        image: PIL image, mode RGB.
+        border: colour of the background, in 0..255.
+        side, reach, edge: in place of ``MASK_SIDE``, ``REACH_TOLERANCE`` and ``EDGE_TOLERANCE``.
+    """
     small = image.copy()
-    small.thumbnail((MASK_SIDE, MASK_SIDE))
+    small.thumbnail((side, side))
     distance = np.abs(np.asarray(small, np.int16) - np.asarray(border, np.int16)).max(axis=2)
-    reached = reach_from_border(distance <= REACH_TOLERANCE)
-    reached = grow(reached) & (distance <= EDGE_TOLERANCE)
+    reached = reach_from_border(distance <= reach)
+    reached = grow(reached) & (distance <= edge)
     mask = Image.fromarray(reached.astype(np.uint8) * 255)
     mask = mask.resize(image.size, Image.Resampling.BILINEAR)
     return np.asarray(mask, np.float32) / 255
