@@ -12,6 +12,7 @@ import sys
 from fairseq_item.commands.common import Parser, add_answers, add_seed, not_negative, run
 from fairseq_item.data.tsv import write_table
 from fairseq_item.evaluation.compare import compare
+from fairseq_item.evaluation.dev_test import PARTS, keep
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.summary import per_query_table, summarise
 from fairseq_item.evaluation.trec import read_any_hits, read_any_truth, write_qrels, write_run
@@ -24,6 +25,12 @@ def parser():
     p.add_argument("--hits", required=True, metavar="TSV", help="what item-search wrote, or a run")
     p.add_argument("--truth", required=True, metavar="TSV", help="query_id, item_id, or qrels")
     add_answers(p, help="answers that count")
+    p.add_argument(
+        "--queries", choices=PARTS, help="score 2 of 5 queries, to choose by, or the other 3 of 5"
+    )
+    p.add_argument(
+        "--split-seed", type=not_negative, default=1, metavar="N", help="of that split by id"
+    )
     p.add_argument("--compare", nargs="+", default=[], metavar="TSV", help="hits of other searches")
     p.add_argument("--per-query", metavar="TSV", help="write each query's scores here")
     p.add_argument("--write-run", metavar="FILE", help="write the hits here as a TREC run")
@@ -37,7 +44,13 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    hits, truth = read_any_hits(args.hits), read_any_truth(args.truth)
+    all_truth = read_any_truth(args.truth)
+
+    def read(path):
+        found = read_any_hits(path), all_truth
+        return keep(*found, args.queries, args.split_seed) if args.queries else found
+
+    hits, truth = read(args.hits)
     scores = score_queries(hits, truth, args.k)
     if max(map(len, hits.values()), default=0) < args.k:
         logger.warning(
@@ -48,7 +61,7 @@ def main(argv=None):
         result["compare"] = {
             path: compare(
                 scores,
-                score_queries(read_any_hits(path), truth, args.k),
+                score_queries(read(path)[0], truth, args.k),
                 args.k,
                 args.bootstrap,
                 args.seed,
