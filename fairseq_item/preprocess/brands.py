@@ -7,7 +7,7 @@ from fairseq_item.data.text import clean_title
 COLUMN = "brand"
 MOST_WORDS = 4
 # A first word is a brand if so many titles begin with it, ...
-MIN_TITLES = 5
+MIN_TITLES = 8
 # ... and if of the titles that have it, this share begins with it: product words stand elsewhere.
 MIN_FIRST = 0.6
 # The next word belongs to it ("Peter" "England") if it follows in this share of the titles.

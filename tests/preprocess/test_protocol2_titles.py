@@ -129,10 +129,10 @@ def test_boilerplate_is_put_around():
 
 
 def test_brands_are_learnt_from_how_titles_begin():
-    kinds = ("shoe", "hat", "mug", "pan", "belt", "scarf")
+    kinds = ("shoe", "hat", "mug", "pan", "belt", "scarf", "ring", "lamp")
     titles = [f"{brand} {kind}" for brand in ("Acme", "Peter England", "Men") for kind in kinds]
     titles += [f"Kito Men {kind}" for kind in kinds]
-    titles += [f"Loop {kind}" for kind in kinds[:4]]  # too few
+    titles += [f"Loop {kind}" for kind in kinds[:7]]  # too few
     titles += ["Solo lamp with cord"] * 9  # one title over and over
     titles += [f"Cotton {kind}" for kind in kinds] + [f"Varo cotton {n}" for n in range(9)]
     rows = [{"title": title} for title in titles]
