@@ -54,8 +54,9 @@ search() { # search NAME EMBED_FLAGS...
     item-index "$embeddings/index" --out "$out/index/$name"
     item-search "$out/index/$name" --queries "$embeddings/query" --out "$hits/$name/default.tsv"
     if [ "$choose" != yes ]; then return; fi
-    for weights in "0 1 0" "0 1 0.5" "0.5 1 0" "0.5 1 1" "1 1 0.5" "1 1 1"; do
-        # shellcheck disable=SC2086  # three numbers
+    for weights in "0.5 1 0.5 0" "0.5 0 0 1" "0 0 0.5 1" "0.5 0 1 1" "1 0 0.5 1" "0.5 0.5 0.5 1"; do
+        # global, title, image, lexical
+        # shellcheck disable=SC2086  # four numbers
         item-search "$out/index/$name" --queries "$embeddings/query" --weights $weights \
             --out "$hits/$name/weights ${weights}.tsv"
     done
