@@ -43,11 +43,13 @@ item-split "$catalog" --out "$out/splits" --ratios 80 5 15
 query_images=$images
 if head -n 1 "$out/splits/test.tsv" | tr '\t' '\n' | grep -qx product; then
     step "Taking one listing of each test product as a query"
-    item-queries "$out/splits/test.tsv" --out "$out/queries" --fraction 1
+    item-queries "$out/splits/test.tsv" --index "$out"/splits/{train,valid}.tsv \
+        --image-root "$images" --out "$out/queries" --fraction 1
     cp "$out/queries/index.tsv" "$out/splits/test.tsv"
 else
     step "Making second listings of the test products as queries"
-    item-relist "$out/splits/test.tsv" --image-root "$images" --out "$out/queries" --fraction 1
+    item-relist "$out/splits/test.tsv" --index "$out"/splits/{train,valid}.tsv \
+        --image-root "$images" --out "$out/queries" --fraction 1
     query_images=$out/queries/images
 fi
 cp "$out/queries/query.tsv" "$out/splits/query.tsv"

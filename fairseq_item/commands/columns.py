@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from fairseq_item.data.catalog import Columns
+from fairseq_item.data.catalog import Columns, read_catalog
 
 HELP = {
     "id": "unique id of a row",
@@ -25,3 +25,19 @@ def add_columns(parser):
 def columns_of(args):
     """The :class:`Columns` that the flags of :func:`add_columns` name."""
     return Columns(**{f.name: getattr(args, f"{f.name}_column") for f in fields(Columns)})
+
+
+def add_index(parser):
+    """Add ``--index``."""
+    parser.add_argument(
+        "--index",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="further catalogues that are searched: what is the same product there is a true match",
+    )
+
+
+def read_others(args):
+    """The catalogues of :func:`add_index`: list of ``Catalog``."""
+    return [read_catalog(path, columns_of(args)) for path in args.index]

@@ -14,13 +14,13 @@ For a catalogue without a product column see item-relist.
 
 from pathlib import Path
 
-from fairseq_item.commands.columns import add_columns, columns_of
+from fairseq_item.commands.columns import add_columns, add_index, columns_of, read_others
 from fairseq_item.commands.common import Parser, add_seed, fraction, positive, run, say
 from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.errors import InputError
 from fairseq_item.files import refuse_overwriting
-from fairseq_item.preprocess.equal_listings import ListingKey, same_products
+from fairseq_item.preprocess.equal_listings import ListingKey, Rows, same_products
 from fairseq_item.preprocess.queries import FILES, choose, choose_listings, read_listings, write
 
 
@@ -55,6 +55,7 @@ def build_parser():
     parser.add_argument(
         "--equal-apart", action="store_true", help="count equal listings as what product says"
     )
+    add_index(parser)
     add_seed(parser, "seed of the choice")
     add_columns(parser)
     return parser
@@ -72,7 +73,8 @@ def main(argv=None):
     catalog = read_catalog(args.catalog, columns_of(args), require)
     queries = choose_queries(args, read_listings(catalog))
     key = None if args.equal_apart else ListingKey(root)
-    same, equal = same_products(Rows(catalog), key)
+    others = read_others(args)
+    same, equal = same_products(Rows([catalog, *others]), key)
     counts = write(catalog, same, queries, out, args.leave_one_out)
     for name, count, what in zip(FILES, counts, ("queries", "rows", "true matches")):
         say(f"{out / name}: {count} {what}")
@@ -97,16 +99,6 @@ def choose_queries(args, listings):
             f"{wanted} were asked for; change --products or --fraction"
         )
     return choose(listings, wanted, args.seed)
-
-
-class Rows:
-    """The rows of a catalogue without their numbers, as often as asked for."""
-
-    def __init__(self, catalog):
-        self.catalog = catalog
-
-    def __iter__(self):
-        return (row for _, row in self.catalog)
 
 
 def cli():

@@ -21,7 +21,7 @@ same seed, catalogue and version of Pillow the bytes are the same, whatever the 
 from dataclasses import fields
 from pathlib import Path
 
-from fairseq_item.commands.columns import add_columns, columns_of
+from fairseq_item.commands.columns import add_columns, add_index, columns_of, read_others
 from fairseq_item.commands.common import (
     Parser,
     add_seed,
@@ -36,6 +36,7 @@ from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.images import ImageRoot
 from fairseq_item.errors import InputError
 from fairseq_item.files import refuse_overwriting
+from fairseq_item.preprocess.equal_listings import ListingKey, Rows, same_products
 from fairseq_item.preprocess.protocol1 import Protocol1, Strengths
 from fairseq_item.preprocess.protocol2 import Protocol2
 from fairseq_item.preprocess.relist import FILES, Relister, write_benchmark
@@ -74,6 +75,7 @@ def build_parser():
     parser.add_argument(
         "--equal-apart", action="store_true", help="count equal listings as what product says"
     )
+    add_index(parser)
     add_seed(parser, "seed of every draw")
     add_workers(parser)
     parser.add_argument(
@@ -111,9 +113,10 @@ def main(argv=None):
         )
     protocol = Protocol1(strengths) if args.protocol == 1 else Protocol2.for_catalog(rows)
     relister = Relister(ImageRoot(args.image_root), protocol, args.listings, args.seed)
-    counts, equal = write_benchmark(
-        catalog, rows, relister, wanted, out, args.num_workers, args.equal_apart
-    )
+    key = None if args.equal_apart else ListingKey(relister.root)
+    same, equal = same_products(Rows([catalog, *read_others(args)]), key)
+    relisted = rows, relister, wanted, out, args.num_workers
+    counts = write_benchmark(catalog, *relisted, same, equal)
     for count, (name, what) in zip(counts, FILES.items()):
         say(f"{out / name}: {count} {what}")
     say(f"{out / 'images'}: {counts[0]} images")

@@ -9,6 +9,29 @@ from array import array
 
 from fairseq_item.data.duplicates import Duplicates
 from fairseq_item.data.text import clean_title
+from fairseq_item.errors import InputError
+
+
+class Rows:
+    """The rows of several catalogues, one after the other, as often as asked for: dicts.
+
+    Raises:
+        InputError: two of them have an id in common; while they are iterated over.
+    """
+
+    def __init__(self, catalogs):
+        self.catalogs = catalogs
+
+    def __iter__(self):
+        seen = {}
+        for catalog in self.catalogs:
+            for _, row in catalog:
+                if len(self.catalogs) > 1 and seen.setdefault(row["id"], catalog) is not catalog:
+                    raise InputError(
+                        f"{catalog.path} has the id '{row['id']}' of {seen[row['id']].path}; "
+                        "name files without rows in common"
+                    )
+                yield row
 
 
 class ListingKey:

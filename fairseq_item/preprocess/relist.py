@@ -17,7 +17,6 @@ from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.parallel import map_in_order
-from fairseq_item.preprocess.equal_listings import ListingKey, same_products
 from fairseq_item.progress import progress
 
 FILES = {
@@ -75,7 +74,7 @@ def relist(drawn, relister, wanted, workers):
                 return
 
 
-def write_benchmark(catalog, rows, relister, wanted, out, workers=1, equal_apart=False):
+def write_benchmark(catalog, rows, relister, wanted, out, workers, same, equal):
     """Draw products, relist them, and write the benchmark.
 
     Args:
@@ -85,15 +84,15 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers=1, equal_apart
         wanted: number of products; those whose image cannot be read are replaced.
         out: folder to write to.
         workers: processes that relist.
-        equal_apart: let only the column ``product`` say what one product is, not equal listings.
+        same: row id -> ids of all rows of its product, for those that are not alone.
+        equal: rows that repeat the image and title of another.
 
     Returns:
-        (list, int): rows written to each of ``FILES``; rows that repeat another's image and title.
+        list: rows written to each of ``FILES``.
 
     Raises:
         InputError: no image can be read.
     """
-    same, equal = same_products(rows, None if equal_apart else ListingKey(relister.root))
     drawn = sorted(rows, key=lambda row: draw(relister.seed, "choice", row["id"]))
     (out / "images").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -111,7 +110,7 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers=1, equal_apart
             )
     counts = [file.count for file in (writer.query, writer.truth, writer.rejected)]
     write_meta(out, catalog.path, len(rows), relister, counts, equal)
-    return counts, equal
+    return counts
 
 
 class BenchmarkWriter:

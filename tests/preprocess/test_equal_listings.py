@@ -8,6 +8,7 @@ from fairseq_item.commands import queries as queries_command
 from fairseq_item.commands import relist as relist_command
 from fairseq_item.data.images import ImageRoot
 from fairseq_item.data.tsv import read_table, write_tsv
+from fairseq_item.errors import InputError
 from fairseq_item.preprocess.equal_listings import ListingKey, same_products
 
 
@@ -143,3 +144,29 @@ def test_a_querys_truth_has_the_equal_listings(doubled, monkeypatch, capsys, mor
     queries_command.main(["c.tsv", "--out", "out", "--leave-one-out", *more])
     assert truth_of(doubled / "out")["a"] == matches
     assert ("1 rows repeat" in capsys.readouterr().out) == (len(matches) == 2)
+
+
+def split_off(folder):
+    """Move the rows c and d of ``doubled`` into a file of their own."""
+    rows = list(read_table(folder / "c.tsv").dicts())
+    write_tsv(folder / "c.tsv", list(rows[0]), rows[:2])
+    write_tsv(folder / "others.tsv", list(rows[0]), rows[2:])
+    return str(folder / "others.tsv")
+
+
+def test_further_catalogues_of_the_index_count(doubled):
+    others = split_off(doubled)
+    root = ["--image-root", str(doubled)]
+    common = [str(doubled / "c.tsv"), *root, "--index", others, "--out"]
+    relist_command.main([*common, str(doubled / "1"), "--products", "2", "--num-workers", "1"])
+    matches = ["a", "b", "c"]
+    assert truth_of(doubled / "1") == {"a-relisted-1": matches, "b-relisted-1": matches}
+    queries_command.main([*common, str(doubled / "2"), "--leave-one-out"])
+    assert truth_of(doubled / "2") == {"a": ["b", "c"], "b": ["a", "c"]}
+
+
+def test_a_row_may_not_be_in_two_catalogues(doubled):
+    split_off(doubled)
+    again = [str(doubled / "c.tsv"), "--index", str(doubled / "c.tsv")]
+    with pytest.raises(InputError, match=r"c\.tsv has the id 'a' of .*c\.tsv"):
+        queries_command.main([*again, "--out", str(doubled / "out"), "--leave-one-out"])
