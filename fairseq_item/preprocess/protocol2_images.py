@@ -138,7 +138,7 @@ def blur(image, strengths, rng):
 
 
 def mark(image, strengths, rng):
-    """What a shop writes over its photos."""
+    """What a shop writes over its images."""
     if rng.random() < strengths.watermark:
         image = add_watermark(image, rng.uniform(*strengths.watermark_opacity), rng)
     if rng.random() < strengths.banner:

@@ -1,4 +1,4 @@
-"""What lies over a product in a seller's photo: a watermark, a banner, a sticker, fingers."""
+"""What lies over a product in a seller's image: a watermark, a banner, a sticker, fingers."""
 
 import math
 

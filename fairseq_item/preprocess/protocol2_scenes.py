@@ -22,7 +22,7 @@ def gradient(size, rng):
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     distance = np.hypot(x - rng.uniform(0, 1), y - rng.uniform(0, 0.7))
     light = 1.1 - rng.uniform(0.3, 0.7) * distance
-    return _picture(light[..., None] * _colour(rng, (0.05, 0.5), (0.45, 0.95)))
+    return _as_image(light[..., None] * _colour(rng, (0.05, 0.5), (0.45, 0.95)))
 
 
 def surface(size, rng):
@@ -49,7 +49,7 @@ def surface(size, rng):
         light = 1 + sum(
             0.6 / n**0.7 * _smooth_noise(noise, size, (width / n, height / n)) for n in (4, 12, 40)
         )
-    return _picture(light[..., None] * colour)
+    return _as_image(light[..., None] * colour)
 
 
 def _turned(light, size):
@@ -79,7 +79,7 @@ def room(size, rng):
     pen.rectangle(box, fill=_bytes(inside), outline=edge, width=max(2, width // 40))
     image = image.filter(ImageFilter.GaussianBlur(width * rng.uniform(0.004, 0.015)))
     fall = np.linspace(rng.uniform(0.75, 1), rng.uniform(0.75, 1), width)[None, :, None]
-    return _picture(np.asarray(image) / 255 * fall)
+    return _as_image(np.asarray(image) / 255 * fall)
 
 
 def _smooth_noise(noise, size, reach):
@@ -98,6 +98,6 @@ def _bytes(colour):
     return tuple(round(255 * channel) for channel in colour)
 
 
-def _picture(values):
+def _as_image(values):
     """Floats (height, width, 3), black 0 and white 1, as a PIL image."""
     return Image.fromarray(np.rint(255 * values.clip(0, 1)).astype(np.uint8))

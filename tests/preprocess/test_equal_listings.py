@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from PIL import Image
 
 from fairseq_item.commands import queries as queries_command
 from fairseq_item.commands import relist as relist_command
@@ -86,10 +87,10 @@ def test_images_are_read_only_where_titles_are_shared(tmp_path):
 
 
 @pytest.fixture
-def doubled(tmp_path, picture):
+def doubled(tmp_path):
     """Four listings: a and b of product p, c equal to a, d with a's title alone."""
     for name, colour in (("a", "red"), ("b", "blue"), ("c", "red"), ("d", "green")):
-        picture(colour).save(tmp_path / f"{name}.png")
+        Image.new("RGB", (24, 24), colour).save(tmp_path / f"{name}.png")
     rows = [
         {"id": i, "title": title, "image": f"{i}.png", "product": product}
         for i, title, product in (("a", "A mug", "p"), ("b", "Mug", "p"), ("c", "A  mug", ""),
@@ -97,13 +98,6 @@ def doubled(tmp_path, picture):
     ]  # fmt: skip
     write_tsv(tmp_path / "c.tsv", list(rows[0]), rows)
     return tmp_path
-
-
-@pytest.fixture
-def picture():
-    from PIL import Image
-
-    return lambda colour: Image.new("RGB", (24, 24), colour)
 
 
 def truth_of(folder):
