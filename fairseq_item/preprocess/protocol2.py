@@ -53,11 +53,11 @@ class Strengths:
     low_resolution_scale: tuple = (0.3, 0.6)
     jpeg_quality: tuple = (15, 40)
     units: float = 0.8
-    attribute: float = 0.5
-    synonym: float = 0.35
-    typo: float = 0.06
+    attribute: float = 0.7
+    synonym: float = 0.6
+    typo: float = 0.1
     brand_moved: float = 0.3
-    brand_left_out: float = 0.25
+    brand_left_out: float = 0.4
     boilerplate: float = 0.4
 
 

@@ -210,11 +210,11 @@ FROZEN = {
     "low_resolution_scale": (0.3, 0.6),
     "jpeg_quality": (15, 40),
     "units": 0.8,
-    "attribute": 0.5,
-    "synonym": 0.35,
-    "typo": 0.06,
+    "attribute": 0.7,
+    "synonym": 0.6,
+    "typo": 0.1,
     "brand_moved": 0.3,
-    "brand_left_out": 0.25,
+    "brand_left_out": 0.4,
     "boilerplate": 0.4,
 }
 GOLDEN = [

@@ -157,10 +157,10 @@ def test_protocol_2_is_frozen():
 
 
 GOLDEN = [
-    "Invoice with VAT available on request. Acme Solid Bept 47.2 inch Pack of 2 for men",
-    "Acme Solid Belt 47.2 inch Pack of 2 - men. Item exactly as shown in the photos.",
-    "Acme Solid Belt 47.2 inch Pack of 2 - men. Stock clearance, last few left.",
-    "Tracked delivery with signature. Acme Men's Solid Belt 47.2 inch Pack of 2",
-    "Men's Plain Belt 47.2 inch Pack of 2 (Acme). Check out my other items!",
-    "Acme Men's Solid Belt 47.2 inch 2-pack. Tracked delivery with signature.",
+    "Invoice with VAT available on request. Plain Bept 47.2 inch 2 pieces for men by Acme",
+    "Acme Plain Belt 47.2 inch Pack of 2 - men. Item exactly as shown in the photos.",
+    "Men's Solid Belt 47.2 inch 2 pieces by Acme. Stock clearance, last few left.",
+    "Tracked delivery with signature. Men's Solid Belt 47.2 inch Pwck of 2 by Acme",
+    "Men's Plain Belt 47.2 inch 2 pieces (Acme). Check out my other items!",
+    "Solid Belt 47.2 inch 2-pack - men - Acme. Tracked delivery with signature.",
 ]
