@@ -7,6 +7,8 @@ told apart, so in a truth they count as one product, whatever their product colu
 import hashlib
 from array import array
 
+import numpy as np
+
 from fairseq_item.data.duplicates import Duplicates
 from fairseq_item.data.text import clean_title
 from fairseq_item.errors import InputError
@@ -50,18 +52,15 @@ class ListingKey:
 
     def __call__(self, row):
         """16 bytes, or None where the image is missing or cannot be read."""
+        name = row["image"]
         try:
-            image = self.root.read(row["image"]) if self.root else row["image"].encode()
+            image = self.root.read(name) if self.root else name.encode("utf-8", "surrogatepass")
         except KeyError:
             return None
         if not image:
             return None
-        title = self.title(row).encode("utf-8", "replace")
-        return hashlib.blake2b(image, digest_size=16, key=_digest(title)).digest()
-
-
-def _digest(data):
-    return hashlib.blake2b(data, digest_size=32).digest()
+        title = hashlib.blake2b(self.title(row).encode(), digest_size=32).digest()
+        return hashlib.blake2b(image, digest_size=16, key=title).digest()
 
 
 def same_products(rows, key=None):
@@ -69,7 +68,7 @@ def same_products(rows, key=None):
 
     Rows are one product if they have the same value of ``product``, or are equal listings, or if
     a chain of such rows joins them. An image is read only where two rows share their title, one
-    at a time; kept are 16 bytes a title, and the ids.
+    at a time. Kept are 16 bytes a row, the products, and the ids of rows that are not alone.
 
     Args:
         rows: can be iterated over twice; dicts.
@@ -87,10 +86,12 @@ def same_products(rows, key=None):
         if key:
             titles.add(key.title(row))
     equal = _join_equal(rows, key, titles.candidates(), sets) if key else 0
-    groups = {}
-    for number, row in enumerate(rows):
-        groups.setdefault(sets.find(number), []).append(row["id"])
-    return {i: ids for ids in groups.values() if len(ids) > 1 for i in ids}, equal
+    roots, groups = sets.roots(), {}
+    sizes = np.bincount(roots)
+    for root, row in zip(roots, rows):
+        if sizes[root] > 1:
+            groups.setdefault(int(root), []).append(row["id"])
+    return {row_id: ids for ids in groups.values() for row_id in ids}, equal
 
 
 def _join_equal(rows, key, candidates, sets):
@@ -124,6 +125,10 @@ class _Sets:
             self._parents[number] = self._parents[parent]  # halves the way
             number = parent
         return number
+
+    def roots(self):
+        """The smallest number of the set of each number, (n,) int64."""
+        return np.array([self.find(number) for number in range(len(self._parents))], np.int64)
 
     def join(self, one, other):
         one, other = self.find(one), self.find(other)
