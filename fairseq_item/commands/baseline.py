@@ -14,6 +14,7 @@ from pathlib import Path
 from fairseq_item.commands.common import (
     Parser,
     add_answers,
+    add_network,
     add_seed,
     amount,
     fraction,
@@ -61,12 +62,7 @@ def parser():
         metavar=("TITLE", "IMAGE"),
         help="multiply the z-scores of both; 0 leaves one out",
     )
-    images.add_argument(
-        "--network",
-        default="efficientnet-lite0",
-        help="efficientnet-lite0, resnet50 or vit-b-16 (torchvision's)",
-    )
-    images.add_argument("--weights-file", metavar="FILE", help="state dict of the network")
+    add_network(images)
     images.add_argument(
         "--image-root", metavar="PATH", help="original images of the index; default: as packed"
     )
@@ -77,13 +73,6 @@ def parser():
         "--transform", choices=KINDS, default="whiten", help="of the features, as in item-index"
     )
     images.add_argument("--batch-size", type=positive, default=32, help="images computed at once")
-    images.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    images.add_argument(
-        "--compute-dtype",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="precision of the network; auto: on a CPU the faster one, measured",
-    )
     add_seed(images)
     return p
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fairseq_item.data.originals import original_images
 from fairseq_item.data.tsv import read_table, unique_ids
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import image_baselines, lexical_baselines
@@ -71,7 +72,7 @@ class Products:
             opened = [image_baselines.stored_images(p, len(t)) for p, t in self.tables.items()]
         else:
             opened = [
-                image_baselines.original_images(p, t.column("image"), self.image_root, side)
+                original_images(p, t.column("image"), self.image_root, side)
                 for p, t in self.tables.items()
             ]
         return chain.from_iterable(opened)
