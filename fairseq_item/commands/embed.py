@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _wait()
     if rank == 0:
         writer.finish()
-        joined = f" and {features.network['dim']} image features" if features else ""
+        joined = f" and {features.network['dim']} image features" if features is not None else ""
         say(f"{len(items)} embeddings of 3 x {hub.dim} values{joined} in {args.out}")
     _leave_group()
 
@@ -88,10 +88,10 @@ def _open_writer(args, hub, items, features, rank):
             "untrained": args.untrained,
             "data": str(Path(args.data).resolve()),
             "splits": ",".join(args.splits),
-            "features": features and features.network,
+            "features": None if features is None else features.network,
         }
         dims = dict.fromkeys(EMBEDDINGS, hub.dim)
-        if features:
+        if features is not None:
             dims["image"] += features.network["dim"]
         writer = EmbeddingWriter(args.out, items, dims, args.dtype, meta)
     _wait()
