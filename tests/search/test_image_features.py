@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_item import ItemModel
 from fairseq_item.commands import embed, index, search
 from fairseq_item.commands.common import run
 from fairseq_item.data import frozen
 from fairseq_item.data.features import Features, FeaturesMeta
 from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.errors import InputError
+from fairseq_item.evaluation.changed_queries import ChangedQueries
 from fairseq_item.preprocess.features import compute_features
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.image_features import join
@@ -104,8 +106,6 @@ def test_splits_without_features_have_none_joined(model_folder, data, tmp_path):
 
 
 def test_the_hub_gives_what_the_command_does(model_folder, data, data_bin, tmp_path, network):
-    from fairseq_item import ItemModel
-
     rows = embedded(model_folder, data, tmp_path / "e", "test")
     hub = ItemModel.from_pretrained(model_folder)
     titles = rows.items.column("title")
@@ -192,3 +192,23 @@ def test_features_that_do_not_fit(model_folder, data, tmp_path):
     path.write_text(json.dumps(whole))
     (data / "features" / "test.npy").write_bytes(b"")
     refused("test.npy is damaged")
+
+
+def test_changed_queries_have_features_of_the_images_that_they_have(
+    model_folder, data, data_bin, tmp_path, network
+):
+    hub = ItemModel.from_pretrained(model_folder)
+    queries = embedded(model_folder, data, tmp_path / "e", "test")
+    titles = queries.items.column("title")
+    images = [data_bin.parent / "images" / name for name in queries.items.column("image")]
+    truth = {query: {query} for query in queries.ids}
+    changes = {c.name: c for c in ChangedQueries(hub, data, ["test"], queries, truth)}
+    assert not changes["image_removed"].embeddings["image"].any()
+    donors = changes["image_replaced"].donors
+    expected = hub.encode(titles, [images[i] for i in donors], features=network)
+    for name, rows in zip(EMBEDDINGS, expected):
+        given = changes["image_replaced"].embeddings[name]
+        np.testing.assert_allclose(given, rows, atol=1e-5)
+    (data / "features" / "test.json").unlink()
+    with pytest.raises(InputError, match="test.json is missing"):
+        ChangedQueries(hub, data, ["test"], queries, truth)
