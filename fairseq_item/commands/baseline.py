@@ -111,13 +111,15 @@ def _options(args, paths):
             raise InputError("--weights 0 0 leaves nothing to compare; give one of them a weight")
         options |= {"weights": args.weights, "transform": args.transform, "seed": args.seed}
         options["batch_size"] = args.batch_size
-        elsewhere = args.image_root or args.query_image_root or args.weights_file
-        stored = not elsewhere and has_features(paths, args.network)
-        options["network"] = _network(args) if args.weights[1] and not stored else None
+        options["network"] = _network(args, paths) if args.weights[1] else None
     return options
 
 
-def _network(args):
+def _network(args, paths):
+    """The network; None where its features are stored already."""
+    elsewhere = args.image_root or args.query_image_root or args.weights_file
+    if not elsewhere and has_features(paths, args.network):
+        return None
     from fairseq_item.data.frozen import load_network
     from fairseq_item.search.embed import choose_device
 

@@ -87,11 +87,11 @@ def read_meta(data, shard):
 
 
 class Features:
-    """The features of several splits, one after the other, mapped.
+    """The features of several shards, one after the other, mapped.
 
     Args:
         data: the data-bin folder.
-        splits: list of names of splits.
+        shards: list of names of items files; ``Features.open`` takes splits.
 
     Attributes:
         network: dict of the network: its name, digest of the weights, dim, weights file.
@@ -100,8 +100,7 @@ class Features:
         InputError: a file is missing, damaged, or does not fit its items file or the other files.
     """
 
-    def __init__(self, data, splits):
-        shards = [shard for split in splits for shard in shard_names(data, split)]
+    def __init__(self, data, shards):
         metas = [read_meta(data, shard) for shard in shards]
         self.network = metas[0].of_network()
         for shard, meta in zip(shards, metas):
@@ -120,6 +119,11 @@ class Features:
             for shard, meta in zip(shards, metas)
         ]
         self._ends = np.cumsum([meta.count for meta in metas])
+
+    @classmethod
+    def open(cls, data, splits):
+        """The features of all shards of ``splits``."""
+        return cls(data, _shards(data, splits))
 
     def __len__(self):
         return int(self._ends[-1])
@@ -142,8 +146,11 @@ class Features:
 
 def has_features(data, splits):
     """Whether all shards of ``splits`` have features, whole or not."""
-    shards = [shard for split in splits for shard in shard_names(data, split)]
-    return all(meta_path(data, shard).exists() for shard in shards)
+    return all(meta_path(data, shard).exists() for shard in _shards(data, splits))
+
+
+def _shards(data, splits):
+    return [shard for split in splits for shard in shard_names(data, split)]
 
 
 def check_same_network(one, other, names, mend):

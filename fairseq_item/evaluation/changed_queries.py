@@ -180,7 +180,7 @@ def _open_features(data, splits, queries):
     network = queries.meta.get("features")
     if not network:
         return None
-    features = Features(data, splits)
+    features = Features.open(data, splits)
     names = (queries.path, f"{data}/features")
     check_same_network(network, features.network, names, "embed again")
     return features

@@ -78,7 +78,7 @@ def open_features(data, splits, choice="auto"):
     """
     if choice == "none" or not has_features(data, splits):
         return None
-    return Features(data, splits)
+    return Features.open(data, splits)
 
 
 def embed_rows(hub, dataset, writer, start, stop, batch_size, workers, features=None):

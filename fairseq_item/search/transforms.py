@@ -114,8 +114,8 @@ class Whiten:
 def default_shrinkage(dim, count):
     """(d / n)^2, within 0.01 and 1.
 
-    Variances of d axes from n rows are the less to be trusted, the more axes there are to a row.
-    Chosen on dev queries of two catalogues, of embeddings of 256 to 1536 values.
+    The more axes there are to a row, the less are the variances that n rows have along d axes to be
+    trusted.
     """
     return float(np.clip((dim / max(count, 1)) ** 2, 0.01, 1))
 

@@ -196,6 +196,11 @@ def test_features_that_the_data_bin_has(tmp_path, monkeypatch, capsys):
     cosines = np.sort(seen["query"] @ seen["train"].T)[:, ::-1][:, :10]
     given = [[hit.similarities[2] for hit in hits] for hits in read_hits(out).values()]
     np.testing.assert_allclose(given, cosines, atol=1e-3)
+    # A further shard is an items file of its own.
+    data_bin(tmp_path, "train1", ["x"], 0)
+    write_features(tmp_path, "train1", seen["query"][:1])
+    baseline_command.main([*command, "-k", "1", "--weights", "0", "1"])
+    assert read_hits(out)["query0"][0].item_id == "x"
     write_features(tmp_path, "query", seen["query"], weights="b" * 64)
     with pytest.raises(InputError, match=r"\(weights bbbbbbbb\), .* \(weights aaaaaaaa\)"):
         baseline_command.main(command)

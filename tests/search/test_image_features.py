@@ -91,7 +91,7 @@ def test_image_embeddings_are_joined(model_folder, data, tmp_path, network):
         "network": "resnet50", "weights": network.digest, "dim": 5, "weights_file": None,
     }  # fmt: skip
     assert plain.meta["features"] is None
-    features = Features(data, ["test", "train"])[:]
+    features = Features.open(data, ["test", "train"])[:]
     expected = join(features, plain.parts["image"])
     np.testing.assert_allclose(joined.parts["image"], expected, atol=1e-6)
     for name in ("global", "title"):
