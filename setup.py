@@ -11,6 +11,7 @@ COMMANDS = (
     "split",
     "bpe",
     "pack",
+    "features",
     "binarize",
     "relist",
     "queries",

@@ -1,4 +1,4 @@
-"""Work in several processes, in order and within bounded memory."""
+"""Work in several processes or threads, in order and within bounded memory."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from fairseq_item.errors import InputError
@@ -38,6 +38,25 @@ def map_in_order(function, inputs, workers):
                 "a worker process was killed, perhaps for want of memory; run again with fewer "
                 "--num-workers"
             ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def map_in_threads(function, inputs, threads):
+    """Yield ``function(x)`` for each of ``inputs``, in order, computed ahead by ``threads``.
+
+    For functions that let other threads work, such as decoding of images. At most 32 inputs a
+    thread are under way, however slowly the results are taken.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        pending = deque()
+        try:
+            for item in inputs:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= 32 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PREPROCESSING = ("split", "bpe", "pack", "binarize", "relist", "queries", "demo")
+PREPROCESSING = ("split", "bpe", "pack", "features", "binarize", "relist", "queries", "demo")
 LIGHT = (
     "fairseq_item", "fairseq_item.commands.common", "fairseq_item.files",
     *(f"fairseq_item.commands.{name}" for name in PREPROCESSING),

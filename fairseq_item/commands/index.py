@@ -2,7 +2,7 @@
 
 from fairseq_item.commands.common import Parser, add_seed, amount, fraction, run, say
 from fairseq_item.search import calibration, transforms
-from fairseq_item.search.build import WEIGHTS, build_index
+from fairseq_item.search.build import build_index
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.index import EXACT
 from fairseq_item.search.vectors import DTYPES
@@ -21,9 +21,11 @@ def parser():
     )
     p.add_argument(
         "--whiten-shrinkage",
-        type=fraction,
-        default=0.01,
-        help="0 to 1: how far whitening draws the variances to their mean first",
+        type=shrinkage,
+        default="auto",
+        metavar="S",
+        help="0 to 1: how far whitening draws the variances to their mean first; auto: (d / n)^2 "
+        "of n items and d values, within 0.01 and 1",
     )
     p.add_argument(
         "--calibration",
@@ -41,10 +43,9 @@ def parser():
         "--weights",
         type=amount,
         nargs="+",
-        default=WEIGHTS,
         metavar="W",
         help="of global, title, image, lexical: multiply the calibrated similarities; 0 leaves one "
-        "out",
+        "out; default: 0.5 0 0.5 1, with image features 0.5 0 1 1",
     )
     p.add_argument(
         "--dtype",
@@ -56,6 +57,10 @@ def parser():
     return p
 
 
+def shrinkage(text):
+    return text if text == "auto" else fraction(text)
+
+
 def main(argv=None):
     args = parser().parse_args(argv)
     meta = build_index(
@@ -63,7 +68,7 @@ def main(argv=None):
         args.out,
         factory=args.factory,
         transform=args.transform,
-        whiten_shrinkage=args.whiten_shrinkage,
+        whiten_shrinkage=None if args.whiten_shrinkage == "auto" else args.whiten_shrinkage,
         calibrate=args.calibration,
         fusion=args.fusion,
         weights=args.weights,

@@ -14,7 +14,7 @@ from fairseq_item.search.hits import SIMILARITIES, write_hits
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import (
     answers,
-    check_dim,
+    check_dims,
     embed_query,
     open_queries,
     search_device,
@@ -36,8 +36,11 @@ def _query(args, index):
             "as --checkpoint"
         )
     digest = index.meta.get("checkpoint_digest")
-    embedded = embed_query(checkpoint, args.title, args.image, digest)
-    check_dim(index, args.index, embedded["global"].shape[1])
+    features = index.meta.get("features")
+    if features and args.weights_file:
+        features = {**features, "weights_file": args.weights_file}
+    embedded = embed_query(checkpoint, args.title, args.image, digest, features)
+    check_dims(index, args.index, {name: rows.shape[1] for name, rows in embedded.items()})
     return lambda *some: {**embedded, "lexical": [args.title or ""]}, ["query"]
 
 
@@ -58,6 +61,12 @@ def parser():
         "--checkpoint",
         metavar="C",
         help="model that embeds --title and --image; default: the one that made the index",
+    )
+    p.add_argument(
+        "--weights-file",
+        metavar="FILE",
+        help="state dict of the network whose features the index has, for --image; default: where "
+        "item-features read it",
     )
     add_answers(p)
     p.add_argument("--out", metavar="TSV", help="hits file; without it a table is printed")

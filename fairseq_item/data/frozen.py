@@ -9,6 +9,7 @@ Weights come from files or installed packages, nothing is downloaded:
 A further network is a ``Network``, entered in ``NETWORKS``.
 """
 
+import hashlib
 import logging
 import pickle
 import time
@@ -56,6 +57,7 @@ class FrozenNetwork:
         grid: (rows, columns) of the features of an image.
         image_size: side in pixels of what the network reads; images are resized to it.
         device, dtype: where and in which precision it runs.
+        digest: SHA-256 of its weights, in hexadecimal.
     """
 
     def __init__(self, name, body, device="cpu", dtype="float32"):
@@ -65,6 +67,7 @@ class FrozenNetwork:
         self._mean = torch.tensor(network.mean, device=device).view(3, 1, 1)
         self._std = torch.tensor(network.std, device=device).view(3, 1, 1)
         body = body.eval().requires_grad_(False)
+        self.digest = _digest(body)
         self._body = body.to(device=self.device, memory_format=torch.channels_last)
         self.dtype = self._faster_dtype() if dtype == "auto" else getattr(torch, dtype)
         self._body.to(self.dtype)
@@ -131,6 +134,14 @@ def load_network(name, file=None, device="cpu", dtype="float32"):
     if name not in NETWORKS:
         raise InputError(f"network {name!r} is not known; take one of {', '.join(NETWORKS)}")
     return FrozenNetwork(name, NETWORKS[name].build(file), device, dtype)
+
+
+def _digest(body):
+    digest = hashlib.sha256()
+    for name, values in sorted(body.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(values.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class _Map(nn.Module):

@@ -13,10 +13,19 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fairseq_item.data.features import MEND, Features, check_same_network, meta_path
+from fairseq_item.data.originals import original_images
 from fairseq_item.data.tsv import read_table, unique_ids
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import image_baselines, lexical_baselines
-from fairseq_item.evaluation.ranking import DECIMALS, blocks, rank_dense, rank_sparse, top_k
+from fairseq_item.evaluation.ranking import (
+    DECIMALS,
+    blocks,
+    directions,
+    rank_dense,
+    rank_sparse,
+    top_k,
+)
 from fairseq_item.search.hits import SIMILARITIES, Hit
 from fairseq_item.search.transforms import fit_transform
 
@@ -60,6 +69,14 @@ class Products:
     def column(self, name):
         return [value for table in self.tables.values() for value in table.values(name)]
 
+    def features(self):
+        """What item-features wrote for the data-bins: (n, d) float32.
+
+        Raises:
+            InputError: it is missing, damaged, or does not fit the items files.
+        """
+        return np.concatenate([_stored(path)[:] for path in self.tables])
+
     def images(self, side=None):
         """Yield each image, (H, H, 3) uint8; originals are brought to ``side`` pixels.
 
@@ -71,10 +88,37 @@ class Products:
             opened = [image_baselines.stored_images(p, len(t)) for p, t in self.tables.items()]
         else:
             opened = [
-                image_baselines.original_images(p, t.column("image"), self.image_root, side)
+                original_images(p, t.column("image"), self.image_root, side)
                 for p, t in self.tables.items()
             ]
         return chain.from_iterable(opened)
+
+
+def has_features(paths, network):
+    """Whether the data-bins of all items files have the features of ``network``.
+
+    Args:
+        paths: list of paths of items files.
+        network: its name.
+
+    Raises:
+        InputError: they have, of two versions of it.
+    """
+    metas = [meta_path(_data_bin(path), path.stem) for path in map(Path, paths)]
+    if not all(meta.exists() for meta in metas):
+        return False
+    networks = [_stored(Path(path)).network for path in paths]
+    for other, meta in zip(networks, metas):
+        check_same_network(networks[0], other, (metas[0], meta), MEND)
+    return networks[0]["network"] == network
+
+
+def _stored(path):
+    return Features(_data_bin(path), [path.stem])
+
+
+def _data_bin(path):
+    return path.resolve().parent.parent
 
 
 def lexical(method):
@@ -117,7 +161,8 @@ def features(
     Args:
         queries, items: ``Products``.
         k: answers a query, at most.
-        network: ``data.frozen.FrozenNetwork``; None where images have no weight.
+        network: ``data.frozen.FrozenNetwork``; None where the data-bins have its features, or
+            images have no weight.
         weights: of titles and images; 0 leaves one out.
         k1, b: of BM25.
         transform: of the features, one of ``search.transforms.KINDS``.
@@ -165,15 +210,18 @@ def _lexical_rows(queries, items, k1, b):
 
 
 def _image_rows(queries, items, network, transform, batch_size):
-    known, asking = (
-        image_baselines.pooled_features(
-            network, products.images(network.image_size), len(products), batch_size
-        )
-        for products in (items, queries)
-    )
-    fitted = fit_transform(transform, [known], network.dim)
+    known, asking = (_features(products, network, batch_size) for products in (items, queries))
+    fitted = fit_transform(transform, [known], known.shape[1])
     known = fitted(known)
     return Rows(fitted(asking), known, known)
+
+
+def _features(products, network, batch_size):
+    """(n, d) features of length 1: those that the data-bins have, else computed by ``network``."""
+    if network is None:
+        return directions(products.features())
+    images = products.images(network.image_size)
+    return image_baselines.pooled_features(network, images, len(products), batch_size)
 
 
 def _dense(matrix):

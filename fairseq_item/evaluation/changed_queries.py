@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from fairseq_item.data.features import Features, check_same_network
 from fairseq_item.errors import InputError
 from fairseq_item.search.embed import batches, open_products
 from fairseq_item.search.embeddings import EMBEDDINGS, check_finite
+from fairseq_item.search.image_features import join
 
 NONE = -1  # in place of a row: the product has no title, or no image
 # What embedding in another precision may change; another image or title changes more.
@@ -100,6 +102,7 @@ class ChangedQueries:
         if queries.meta.get("checkpoint_digest") not in (None, hub.digest):
             raise InputError(f"the checkpoint is not the one that made {queries.path}; embed again")
         items, self.dataset = open_products(data, splits, hub)
+        self.features = _open_features(data, splits, queries)
         position = {name: row for row, name in enumerate(items.column("id"))}
         missing = [name for name in queries.ids if name not in position]
         if missing:
@@ -144,13 +147,15 @@ class ChangedQueries:
         """name of an embedding -> (n, d) float32, L2-normalised."""
         products = Composed(self.dataset, titles, images)
         count, start = len(products), 0
-        embeddings = {name: np.empty((count, self.hub.dim), np.float32) for name in EMBEDDINGS}
+        embeddings = {name: np.zeros((count, self.hub.dim), np.float32) for name in EMBEDDINGS}
         for inputs in batches(
             self.hub, products, 0, count, self.batch_size, self.num_workers, f"embedding {doing}"
         ):
             for name, rows in zip(EMBEDDINGS, self.hub.embed(**inputs)):
                 embeddings[name][start : start + len(rows)] = rows
             start += len(inputs["title"])
+        if self.features is not None:
+            embeddings["image"] = join(self.features[images], embeddings["image"])
         for name, rows in embeddings.items():
             check_finite(rows, self.queries.items, 0, f"{name} embedding {doing}")
         return embeddings
@@ -168,6 +173,17 @@ class ChangedQueries:
                     f"query {self.queries.ids[int(np.argmax(other))]!r} has another {name} "
                     f"embedding in {self.queries.path} than the checkpoint gives now; embed again"
                 )
+
+
+def _open_features(data, splits, queries):
+    """The features that were joined to the queries' image embeddings; None where none were."""
+    network = queries.meta.get("features")
+    if not network:
+        return None
+    features = Features.open(data, splits)
+    names = (queries.path, f"{data}/features")
+    check_same_network(network, features.network, names, "embed again")
+    return features
 
 
 def components(keys):

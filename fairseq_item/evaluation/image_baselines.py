@@ -1,9 +1,8 @@
 """Images compared without training: by mean colours, or by a frozen network's features."""
 
-from itertools import islice
-
 import numpy as np
 
+from fairseq_item.data.originals import pooled_batches
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.ranking import directions
 from fairseq_item.progress import progress
@@ -57,10 +56,10 @@ def pooled_features(network, images, count, batch_size=32):
         (count, dim) float32, of length 1.
     """
     features = np.zeros((count, network.dim), np.float32)
-    images = iter(progress(images, network.name, count, "image"))
-    for start in range(0, count, batch_size):
-        batch = np.stack(list(islice(images, batch_size)))
-        features[start : start + len(batch)] = network.pooled(batch).cpu()
+    images, start = progress(images, network.name, count, "image"), 0
+    for rows in pooled_batches(network, images, batch_size):
+        features[start : start + len(rows)] = rows
+        start += len(rows)
     return directions(features)
 
 
@@ -76,28 +75,3 @@ def stored_images(path, count):
     if len(store) != count:
         raise InputError(f"{path} has {count} items, {store.prefix}.bin {len(store)} images")
     return (store.image(i) for i in range(count))
-
-
-def original_images(path, names, root, side):
-    """Yield images from their own files, brought to ``side`` x ``side`` pixels.
-
-    Args:
-        path: items file that names them, for errors.
-        names: list of their names below the root.
-        root: ``data.images.ImageRoot``.
-        side: in pixels.
-
-    Raises:
-        InputError: a file is missing or damaged.
-    """
-    from fairseq_item.data.images import ImageError, decode_image, fit_square
-
-    for row, name in enumerate(names, start=2):
-        try:
-            image = decode_image(root.read(name), target=side)
-        except (KeyError, ImageError) as error:
-            raise InputError(
-                f"{path} row {row}: the image {name!r} in {root.path} is {error.args[0]}; name the "
-                "right --image-root and --query-image-root, or leave both out"
-            ) from None
-        yield np.asarray(fit_square(image, side))

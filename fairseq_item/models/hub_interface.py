@@ -22,6 +22,7 @@ from fairseq_item.data.patches import patchify
 from fairseq_item.data.titles import TitleTokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.modules.precision import resolve_compute_dtype
+from fairseq_item.search.image_features import join
 
 
 class ItemHubInterface(nn.Module):
@@ -52,7 +53,7 @@ class ItemHubInterface(nn.Module):
     def device(self):
         return next(self.parameters()).device
 
-    def encode(self, titles=None, images=None, batch_size=64):
+    def encode(self, titles=None, images=None, batch_size=64, features=None):
         """Embed products given by title, image or both.
 
         Args:
@@ -60,21 +61,28 @@ class ItemHubInterface(nn.Module):
             images: list of n images: a path, a PIL image, or None; or None for no images.
                 A path is read exactly as the images of a catalogue are.
             batch_size: products computed at once; it does not change the result.
+            features: ``FrozenNetwork`` of ``load_network``, the one that item-features used for
+                the catalogue: its features are joined to the image embedding, as item-embed does.
 
         Returns:
-            (global, title, image): float32 arrays of shape (n, d), L2-normalised. What a product
-            lacks is all zeros.
+            (global, title, image): float32 arrays of shape (n, d), L2-normalised; with features
+            the image embedding is wider by ``features.dim``. What a product lacks is all zeros.
 
         Raises:
             InputError: an image cannot be read, or the lists differ in length.
         """
         titles, images = _one_each(titles, images)
         embeddings = [np.zeros((len(titles), self.dim), np.float32) for _ in range(3)]
+        seen = np.zeros((len(titles), features.dim if features else 0), np.float32)
         for start in range(0, len(titles), batch_size):
             block = slice(start, start + batch_size)
             inputs = self._inputs(titles[block], images[block])
             for embedding, rows in zip(embeddings, self.embed(*inputs)):
                 embedding[block] = rows
+            if features:
+                seen[block] = _pooled(features, images[block])
+        if features:
+            embeddings[2] = join(seen, embeddings[2])
         return tuple(embeddings)
 
     def predict(self, titles=None, images=None, k=5, batch_size=64):
@@ -171,6 +179,18 @@ class ItemHubInterface(nn.Module):
         image = _open(image, self.stored_image_size)
         square = fit_square(image, self.stored_image_size, self.fit)
         return patchify(center_crop(np.asarray(square), geometry.image_size), geometry.patch_size)
+
+
+def _pooled(network, images):
+    """The pooled features of images: (b, dim) float32, zeros where an image is None."""
+    rows = np.zeros((len(images), network.dim), np.float32)
+    given = [i for i, image in enumerate(images) if image is not None]
+    if given:
+        side = network.image_size
+        squares = [np.asarray(fit_square(_open(images[i], side), side)) for i in given]
+        # As they are stored in a data-bin.
+        rows[given] = network.pooled(np.stack(squares)).half().float().cpu().numpy()
+    return rows
 
 
 def _one_each(titles, images):

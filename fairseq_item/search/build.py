@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_item.data.features import check_same_network
 from fairseq_item.data.tsv import Table, check_ids, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 # Global, title, image, lexical. Chosen on dev queries of two catalogues: beside the words of a
 # title its embedding adds nothing.
 WEIGHTS = (0.5, 0.0, 0.5, 1.0)
+# Where the image embedding has a pretrained network's features.
+WEIGHTS_WITH_FEATURES = (0.5, 0.0, 1.0, 1.0)
 # Enough for 4,096 inverted lists of faiss's 256 points a list.
 MAX_TRAIN = 1 << 20
 
@@ -36,10 +39,10 @@ def build_index(
     out,
     factory=EXACT,
     transform="whiten",
-    whiten_shrinkage=0.01,
+    whiten_shrinkage=None,
     calibrate="zscore",
     fusion="sum",
-    weights=WEIGHTS,
+    weights=None,
     dtype="float32",
     seed=1,
 ):
@@ -53,7 +56,8 @@ def build_index(
         transform: "none", "center" or "whiten", fitted on these embeddings, each kind for itself.
         whiten_shrinkage: see ``transforms.Whiten.fit``.
         calibrate: "none" or "zscore".
-        fusion, weights: what searches do unless told otherwise.
+        fusion, weights: what searches do unless told otherwise; weights None takes ``WEIGHTS``,
+            or ``WEIGHTS_WITH_FEATURES`` where the embeddings have some.
         dtype: of the stored vectors: "float32", "float16" or "int8".
         seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
 
@@ -63,15 +67,19 @@ def build_index(
     Raises:
         InputError: the folders do not go together, or faiss refuses the factory string.
     """
-    check_weights(weights)
+    if weights is not None:
+        check_weights(weights)
     sources = [Embeddings.load(folder) for folder in folders]
+    features, dims = sources[0].meta.get("features"), sources[0].dims
+    if weights is None:
+        weights = WEIGHTS_WITH_FEATURES if features else WEIGHTS
     items = _concatenated_items(sources)
     _check_same_model(sources)
     out = Path(out)
     if any(out.resolve() == source.path.resolve() for source in sources):
         raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
-    width = sources[0].dim * (len(EMBEDDINGS) if fusion == "sum" else 1)
-    _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
+    for width in {sum(dims.values())} if fusion == "sum" else set(dims.values()):
+        _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
     lexical = LexicalIndex.build(items.values("title"), out)
@@ -80,7 +88,7 @@ def build_index(
     stored, calibrations = {}, {}
     for column, name in enumerate(progress(EMBEDDINGS, "indexing", unit="embedding")):
         rows = (rows for _, rows in _blocks(sources, name))
-        fitted = transforms.fit_transform(transform, rows, sources[0].dim, whiten_shrinkage)
+        fitted = transforms.fit_transform(transform, rows, dims[name], whiten_shrinkage)
         with open(transform_path(out, name), "wb") as handle:
             transforms.save_transform(fitted, handle)
         vectors = _write_vectors(sources, name, fitted, embedding_path(out, name), dtype)
@@ -97,7 +105,8 @@ def build_index(
         "format": FORMAT,
         "content": "index",
         "count": len(items),
-        "dim": sources[0].dim,
+        "dim": dims["global"],
+        "embedding_dims": dims,
         "dims": {name: vectors.shape[1] for name, vectors in stored.items()},
         "dtype": dtype,
         "factory": factory,
@@ -113,17 +122,28 @@ def build_index(
         "checkpoint": sources[0].meta.get("checkpoint"),
         "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
         "untrained": sources[0].meta.get("untrained", False),
+        "features": features,
     }
     write_meta(out, meta)
     return meta
 
 
-def check_digests(one, other, names):
-    """Refuse embeddings of two different models, where both say which model made them."""
+def check_same_model(one, other, names):
+    """Refuse embeddings of two different models, where both say which model made them.
+
+    Args:
+        one, other: descriptions of folders of embeddings or indexes.
+        names: of both, for messages.
+
+    Raises:
+        InputError: the models differ, or the networks of their image features.
+    """
     digests = [meta.get("checkpoint_digest") for meta in (one, other)]
     untrained = [meta.get("untrained", False) for meta in (one, other)]
     if all(digests) and (digests[0] != digests[1] or untrained[0] != untrained[1]):
         raise InputError(f"{names[0]} and {names[1]} come from different checkpoints; embed again")
+    features = [meta.get("features") for meta in (one, other)]
+    check_same_network(*features, names, "embed both alike")
 
 
 def _check_same_model(sources):
@@ -131,7 +151,7 @@ def _check_same_model(sources):
         names = sources[0].path, source.path
         if source.dim != sources[0].dim:
             raise InputError(f"{names[0]} has {sources[0].dim} dimensions, {names[1]} {source.dim}")
-        check_digests(sources[0].meta, source.meta, names)
+        check_same_model(sources[0].meta, source.meta, names)
 
 
 def _concatenated_items(sources):
@@ -153,7 +173,7 @@ def _blocks(sources, name):
 
 
 def _write_vectors(sources, name, transform, path, dtype):
-    dim = transform(np.zeros((1, sources[0].dim), np.float32)).shape[1]
+    dim = transform(np.zeros((1, sources[0].dims[name]), np.float32)).shape[1]
     vectors = Vectors.create(path, dtype, (sum(map(len, sources)), dim))
     for start, rows in _blocks(sources, name):
         vectors.write(start, transform(rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, SequentialSampler, Subset
 
+from fairseq_item.data.features import Features, has_features
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.data.sharded import Concatenated, open_split, shard_names
@@ -13,6 +14,7 @@ from fairseq_item.data.token_store import TokenStore
 from fairseq_item.data.tsv import Table, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
+from fairseq_item.search.image_features import join
 
 
 def open_products(data, splits, hub):
@@ -60,8 +62,29 @@ def _check_fit(data, names, hub):
             )
 
 
-def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
+def open_features(data, splits, choice="auto"):
+    """The features of the items of several splits, to be joined to their image embeddings.
+
+    Args:
+        data: the data-bin folder.
+        splits: list of splits.
+        choice: "auto" or "none".
+
+    Returns:
+        ``Features``; None where ``choice`` is "none", or a split has none.
+
+    Raises:
+        InputError: they are damaged, or do not fit the items.
+    """
+    if choice == "none" or not has_features(data, splits):
+        return None
+    return Features.open(data, splits)
+
+
+def embed_rows(hub, dataset, writer, start, stop, batch_size, workers, features=None):
     """Embed products ``start`` to ``stop`` of ``dataset`` and write them as they come.
+
+    ``features`` are joined to the image embeddings, if there are any.
 
     A batch is fetched and written after the next one is read and started, so that a GPU computes
     in the meantime.
@@ -70,16 +93,20 @@ def embed_rows(hub, dataset, writer, start, stop, batch_size, workers):
     for inputs in batches(hub, dataset, start, stop, batch_size, workers, "embedding"):
         begun = hub.start_embedding(**inputs)
         if waiting is not None:
-            start = _write(writer, start, waiting)
+            start = _write(writer, start, waiting, features)
         waiting = begun
     if waiting is not None:
-        _write(writer, start, waiting)
+        _write(writer, start, waiting, features)
 
 
-def _write(writer, start, embeddings):
+def _write(writer, start, embeddings, features):
     """Write rows (3, B, d) from ``start`` on; returns where the next ones go."""
-    writer.write(start, *embeddings.cpu().numpy())
-    return start + embeddings.size(1)
+    stop = start + embeddings.size(1)
+    global_, title, image = embeddings.cpu().numpy()
+    if features is not None:
+        image = join(features[start:stop], image)
+    writer.write(start, global_, title, image)
+    return stop
 
 
 def batches(hub, dataset, start, stop, batch_size, workers, doing):

@@ -1,7 +1,8 @@
 """A folder of embeddings: three arrays that are mapped rather than read, items and a description.
 
-``global.npy``, ``title.npy`` and ``image.npy`` hold n rows of d values, float16 or float32,
-L2-normalised as they are written; an all-zero row says that the item has no such embedding.
+``global.npy``, ``title.npy`` and ``image.npy`` hold n rows of d values each, float16 or float32,
+L2-normalised as they are written; an all-zero row says that the item has no such embedding. Where
+image features were joined to it (see ``image_features``), the image embedding is the wider one.
 ``items.tsv`` names the rows. ``meta.json`` is written last: a folder without it is not whole.
 """
 
@@ -69,7 +70,7 @@ class EmbeddingWriter:
     Args:
         path: the folder. What another run left there is overwritten.
         items: a ``Table``, or a list of dicts with the same keys, ``id`` among them.
-        dim: values a row.
+        dim: values a row, or a dict: embedding -> values a row.
         dtype: "float32" or "float16".
         meta: what else ``meta.json`` shall say, such as ``checkpoint`` and ``checkpoint_digest``.
 
@@ -87,15 +88,18 @@ class EmbeddingWriter:
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "meta.json").unlink(missing_ok=True)
         write_table(self.path / "items.tsv", items)
-        shape = (len(items), int(dim))
+        dims = dim if isinstance(dim, dict) else dict.fromkeys(EMBEDDINGS, int(dim))
         self._arrays = {
-            name: np.lib.format.open_memmap(embedding_path(path, name), "w+", dtype, shape)
+            name: np.lib.format.open_memmap(
+                embedding_path(path, name), "w+", dtype, (len(items), dims[name])
+            )
             for name in EMBEDDINGS
         }
         self._meta = {
             "format": FORMAT,
-            "count": shape[0],
-            "dim": shape[1],
+            "count": len(items),
+            "dim": dims["global"],
+            "dims": dims,
             "dtype": str(dtype),
             **(meta or {}),
         }
@@ -117,7 +121,7 @@ class EmbeddingWriter:
 
         Args:
             start: storage position of the first row.
-            global_, title, image: arrays of shape (b, d), normalised here.
+            global_, title, image: arrays of shape (b, d), each with its own d, normalised here.
 
         Raises:
             InputError: a row holds NaN or infinity.
@@ -162,6 +166,7 @@ class Embeddings:
     Attributes:
         path: the folder.
         parts: {"global", "title", "image"} -> array of shape (n, d).
+        dims: {"global", "title", "image"} -> d.
         items: ``Table`` of the items; ``items[i]`` is a dict.
         ids: list of n strings.
         meta: dict of ``meta.json``.
@@ -180,12 +185,13 @@ class Embeddings:
         """
         meta = read_meta(path)
         items = read_table(Path(path) / "items.tsv", ["id"])
-        shape = (meta.get("count"), meta.get("dim"))
-        parts = {name: open_array(embedding_path(path, name), shape) for name in EMBEDDINGS}
-        if len(items) != shape[0]:
+        count, dims = meta.get("count"), dims_of(meta)
+        parts = {
+            name: open_array(embedding_path(path, name), (count, dims[name])) for name in EMBEDDINGS
+        }
+        if len(items) != count:
             raise InputError(
-                f"{path}/items.tsv has {len(items)} rows where meta.json says {shape[0]}; "
-                "embed again"
+                f"{path}/items.tsv has {len(items)} rows where meta.json says {count}; embed again"
             )
         return cls(path, parts, items, meta)
 
@@ -194,7 +200,12 @@ class Embeddings:
 
     @property
     def dim(self):
+        """Values of a global embedding, as many as the model gives each."""
         return self.parts["global"].shape[1]
+
+    @property
+    def dims(self):
+        return {name: array.shape[1] for name, array in self.parts.items()}
 
     def rows(self, name, start=0, stop=None):
         """Rows ``start`` to ``stop`` of an embedding as they are stored: float32, (b, d).
@@ -220,6 +231,11 @@ class Embeddings:
         """Yield ``(start, rows)`` over all of an embedding."""
         for start in range(0, len(self), size):
             yield start, self.rows(name, start, start + size)
+
+
+def dims_of(meta):
+    """Embedding -> values a row, of a folder's description; older ones have one for all."""
+    return meta.get("dims") or dict.fromkeys(EMBEDDINGS, meta.get("dim"))
 
 
 def open_array(path, shape):

@@ -8,7 +8,7 @@ import numpy as np
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
 from fairseq_item.search.approximate import search_lists
-from fairseq_item.search.build import check_digests
+from fairseq_item.search.build import check_same_model
 from fairseq_item.search.calibration import Uncalibrated
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
@@ -160,18 +160,20 @@ def open_queries(index, index_path, path):
         InputError: the folder is not whole, or another model made it.
     """
     queries = Embeddings.load(path)
-    check_digests(index.meta, queries.meta, (index_path, path))
-    check_dim(index, index_path, queries.dim)
+    check_same_model(index.meta, queries.meta, (index_path, path))
+    check_dims(index, index_path, queries.dims)
     return queries
 
 
-def check_dim(index, index_path, dim):
-    """Refuse queries of another width than the index's."""
-    if dim != index.meta["dim"]:
-        raise InputError(
-            f"the queries have {dim} dimensions, {index_path} has {index.meta['dim']}; "
-            "embed both with one checkpoint"
-        )
+def check_dims(index, index_path, dims):
+    """Refuse queries of other widths than the index's; ``dims``: embedding -> values a row."""
+    known = index.meta.get("embedding_dims") or dict.fromkeys(EMBEDDINGS, index.meta["dim"])
+    for name in EMBEDDINGS:
+        if dims[name] != known[name]:
+            raise InputError(
+                f"the queries' {name} embeddings have {dims[name]} dimensions, {index_path} has "
+                f"{known[name]}; embed both with one checkpoint"
+            )
 
 
 def search_device(name):
@@ -189,7 +191,7 @@ def search_device(name):
     return choose_device(name)
 
 
-def embed_query(checkpoint, title=None, image=None, digest=None):
+def embed_query(checkpoint, title=None, image=None, digest=None, features=None):
     """Embed one product.
 
     Args:
@@ -197,12 +199,14 @@ def embed_query(checkpoint, title=None, image=None, digest=None):
         title: str, or None.
         image: path of an image, or None.
         digest: digest that the checkpoint must have, or None.
+        features: description of the network whose features are joined to the image embedding, as
+            an index's ``meta["features"]``; None for none.
 
     Returns:
         dict: embedding -> (1, d) float32.
 
     Raises:
-        InputError: the image is not there, or the checkpoint is another one.
+        InputError: the image is not there, or the checkpoint or the network is another one.
     """
     if image is not None and not Path(image).is_file():
         raise InputError(f"{image} is not there; name an image file")
@@ -211,8 +215,24 @@ def embed_query(checkpoint, title=None, image=None, digest=None):
     model = ItemModel.from_pretrained(str(checkpoint))
     if digest is not None and model.digest != digest:
         raise InputError(f"{checkpoint} is not the checkpoint that the index was built with")
-    arrays = model.encode(titles=[title], images=[image])
-    return dict(zip(EMBEDDINGS, (np.asarray(array, np.float32) for array in arrays)))
+    network = _load_network(features) if features and image is not None else None
+    arrays = model.encode(titles=[title], images=[image], features=network)
+    found = dict(zip(EMBEDDINGS, (np.asarray(array, np.float32) for array in arrays)))
+    if features and network is None:  # without an image there is nothing to compute
+        found["image"] = np.zeros((1, found["image"].shape[1] + features["dim"]), np.float32)
+    return found
+
+
+def _load_network(features):
+    from fairseq_item.data.frozen import load_network
+
+    network = load_network(features["network"], features["weights_file"])
+    if network.digest != features["weights"]:
+        raise InputError(
+            f"the weights of {network.name} here are not those that the index was built with; "
+            "name their file with --weights-file"
+        )
+    return network
 
 
 def table(index, hits):

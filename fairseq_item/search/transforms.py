@@ -78,7 +78,7 @@ class Whiten:
         self.matrix = np.asarray(matrix, np.float32)
 
     @classmethod
-    def fit(cls, blocks, dim, shrinkage=0.01):
+    def fit(cls, blocks, dim, shrinkage=None):
         """Fit on blocks of rows.
 
         Args:
@@ -86,11 +86,14 @@ class Whiten:
             dim: d.
             shrinkage: 0 to 1, how far each variance is drawn to their mean. Above 0 it keeps
                 directions in which the index hardly varies from being blown up to the noise in
-                them, and makes whitening possible with fewer items than dimensions.
+                them, and makes whitening possible with fewer items than dimensions. None takes
+                what :func:`default_shrinkage` gives.
         """
-        mean, covariance, _ = moments(blocks, dim)
+        mean, covariance, count = moments(blocks, dim)
         if _flat(covariance):
             return Identity()
+        if shrinkage is None:
+            shrinkage = default_shrinkage(dim, count)
         values, vectors = np.linalg.eigh(covariance)
         values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
         values = (1 - shrinkage) * values + shrinkage * values.mean()
@@ -108,10 +111,19 @@ class Whiten:
         return {"mean": self.mean, "matrix": self.matrix}
 
 
+def default_shrinkage(dim, count):
+    """(d / n)^2, within 0.01 and 1.
+
+    The more axes there are to a row, the less are the variances that n rows have along d axes to be
+    trusted.
+    """
+    return float(np.clip((dim / max(count, 1)) ** 2, 0.01, 1))
+
+
 KINDS = {cls.kind: cls for cls in (Identity, Center, Whiten)}
 
 
-def fit_transform(kind, blocks, dim, shrinkage=0.01):
+def fit_transform(kind, blocks, dim, shrinkage=None):
     """Fit the transform ``kind`` on blocks of rows.
 
     Args:
@@ -123,7 +135,7 @@ def fit_transform(kind, blocks, dim, shrinkage=0.01):
     Raises:
         InputError: ``shrinkage`` is not within 0 and 1.
     """
-    if not 0 <= shrinkage <= 1:
+    if shrinkage is not None and not 0 <= shrinkage <= 1:
         raise InputError(f"--whiten-shrinkage is {shrinkage}; it must be within 0 and 1")
     if kind == "whiten":
         return Whiten.fit(blocks, dim, shrinkage)

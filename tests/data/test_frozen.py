@@ -92,6 +92,20 @@ def test_features_can_be_trained_on_and_the_network_cannot(weights):
     assert layer.weight.grad.abs().sum() > 0
 
 
+def test_a_digest_tells_weights_apart(weights, tmp_path):
+    file, network = weights("resnet50")
+    first = load_network("resnet50", file).digest
+    assert load_network("resnet50", file, dtype="bfloat16").digest == first
+    with torch.no_grad():
+        network.fc.weight += 1  # the classifier, which is dropped
+    torch.save(network.state_dict(), tmp_path / "other.pth")
+    assert load_network("resnet50", tmp_path / "other.pth").digest == first
+    with torch.no_grad():
+        network.conv1.weight[0, 0, 0, 0] += 1
+    torch.save(network.state_dict(), tmp_path / "other.pth")
+    assert load_network("resnet50", tmp_path / "other.pth").digest != first
+
+
 @torch.no_grad()
 def test_efficientnet_lite0():
     lite = pytest.importorskip("efficientnet_lite_pytorch")

@@ -8,6 +8,8 @@ from scipy import sparse
 
 from fairseq_item.commands import baseline as baseline_command
 from fairseq_item.commands.common import run
+from fairseq_item.data import frozen
+from fairseq_item.data.features import FeaturesMeta, items_digest, write_meta
 from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.data.image_store import ImageStoreWriter
 from fairseq_item.data.tsv import Table, write_table
@@ -171,6 +173,37 @@ def test_features_of_original_images(tmp_path):
     (tmp_path / items.column("image")[1]).unlink()
     with pytest.raises(InputError, match="train.tsv row 3: the image 'train1.png' .* is missing"):
         list(baseline("features", *originals, 3, **options))
+
+
+def write_features(path, split, rows, weights="a" * 64):
+    digest = items_digest(path, split)
+    (path / "features").mkdir(exist_ok=True)
+    np.save(path / "features" / f"{split}.npy", rows.astype(np.float16))
+    meta = FeaturesMeta("efficientnet-lite0", weights, rows.shape[1], len(rows), digest)
+    write_meta(path, split, meta)
+
+
+def test_features_that_the_data_bin_has(tmp_path, monkeypatch, capsys):
+    """They are used as they are; neither the network nor an image is read."""
+    queries, items = catalogue(tmp_path)
+    seen = {"train": colours(items), "query": colours(queries)}
+    for split, rows in seen.items():
+        write_features(tmp_path, split, 7 * rows)
+    monkeypatch.setattr(frozen, "load_network", None)
+    out = tmp_path / "hits.tsv"
+    command = ["features", "--data", str(tmp_path), "--index-splits", "train", "--out", str(out)]
+    baseline_command.main([*command, "--transform", "none", "--weights", "0", "1"])
+    cosines = np.sort(seen["query"] @ seen["train"].T)[:, ::-1][:, :10]
+    given = [[hit.similarities[2] for hit in hits] for hits in read_hits(out).values()]
+    np.testing.assert_allclose(given, cosines, atol=1e-3)
+    # A further shard is an items file of its own.
+    data_bin(tmp_path, "train1", ["x"], 0)
+    write_features(tmp_path, "train1", seen["query"][:1])
+    baseline_command.main([*command, "-k", "1", "--weights", "0", "1"])
+    assert read_hits(out)["query0"][0].item_id == "x"
+    write_features(tmp_path, "query", seen["query"], weights="b" * 64)
+    with pytest.raises(InputError, match=r"\(weights bbbbbbbb\), .* \(weights aaaaaaaa\)"):
+        baseline_command.main(command)
 
 
 def test_the_real_network(tmp_path, capsys):

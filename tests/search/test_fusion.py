@@ -388,7 +388,8 @@ def test_direct_query(tmp_path, folders, capsys, monkeypatch):
     position = int(np.flatnonzero(folders["items"].parts["title"].any(axis=1))[3])
     asked = {}
 
-    def embed(checkpoint, title, image, digest):
+    def embed(checkpoint, title, image, digest, features):
+        assert features is None
         asked.update(title=title, image=image)
         none = np.zeros((1, DIM), np.float32)
         row = folders["items"].rows("title", position, position + 1)
@@ -415,7 +416,8 @@ class FakeModel:
     def from_pretrained(cls, checkpoint):
         return cls()
 
-    def encode(self, titles, images):
+    def encode(self, titles, images, features):
+        assert features is None
         FakeModel.asked = (titles, images)
         return np.ones((1, 4)), np.zeros((1, 4)), np.full((1, 4), 2.0)
 

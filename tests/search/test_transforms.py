@@ -5,6 +5,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import normalise
 from fairseq_item.search.transforms import (
     KINDS,
+    default_shrinkage,
     fit_transform,
     load_transform,
     moments,
@@ -16,7 +17,7 @@ def cone(count=400, dim=6, seed=0):
     """Unit vectors around one axis, with two absent rows."""
     rng = np.random.default_rng(seed)
     rows = normalise(rng.normal(size=(count, dim)) * np.linspace(0.1, 0.5, dim) + 2)
-    rows[[3, 50]] = 0
+    rows[[3, count // 8]] = 0
     return rows
 
 
@@ -98,3 +99,19 @@ def test_settings_out_of_range(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is no transform"):
         load_transform(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize(
+    ("dim", "count", "expected"),
+    [(256, 2560, 0.01), (256, 10**6, 0.01), (1536, 4220, 0.132482), (300, 1000, 0.09), (9, 4, 1)],
+)
+def test_default_shrinkage(dim, count, expected):
+    assert default_shrinkage(dim, count) == pytest.approx(expected, abs=1e-6)
+
+
+def test_shrinkage_goes_by_the_rows_that_are_present():
+    rows = cone(20)  # two of them absent: (6 / 18)^2
+    given = fit_transform("whiten", blocks(rows), 6, shrinkage=1 / 9)
+    np.testing.assert_allclose(fit_transform("whiten", blocks(rows), 6)(rows), given(rows))
+    other = fit_transform("whiten", blocks(rows), 6, shrinkage=0.01)
+    assert not np.allclose(other(rows), given(rows), atol=1e-3)
