@@ -2,7 +2,8 @@
 
 MAR@k, MAP@k, hit@1, hit@k, nDCG@k and MRR@k. ``--hits`` may be a TREC run (FILE.run, FILE.trec),
 ``--truth`` TREC qrels (FILE.qrels). ``--compare`` says how far the hits are ahead of others, with
-a paired bootstrap interval and the p-value of a paired randomisation test.
+a paired bootstrap interval and the p-value of a paired randomisation test. ``--reliability`` says
+whether scores that are probabilities, of an index fitted with ``item-index --fit``, can be believed.
 """
 
 import json
@@ -13,8 +14,10 @@ from fairseq_item.commands.common import Parser, add_answers, add_seed, not_nega
 from fairseq_item.data.tsv import write_table
 from fairseq_item.evaluation.compare import compare
 from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.reliability import reliability
 from fairseq_item.evaluation.summary import per_query_table, summarise
 from fairseq_item.evaluation.trec import read_any_hits, read_any_truth, write_qrels, write_run
+from fairseq_item.reports.reliability_plot import plot
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,11 @@ def parser():
     p.add_argument("--truth", required=True, metavar="TSV", help="query_id, item_id, or qrels")
     add_answers(p, help="answers that count")
     p.add_argument("--compare", nargs="+", default=[], metavar="TSV", help="hits of other searches")
+    p.add_argument(
+        "--reliability",
+        metavar="PNG",
+        help="draw how often answers are right by their probability; needs matplotlib",
+    )
     p.add_argument("--per-query", metavar="TSV", help="write each query's scores here")
     p.add_argument("--write-run", metavar="FILE", help="write the hits here as a TREC run")
     p.add_argument("--write-qrels", metavar="FILE", help="write the truth here as TREC qrels")
@@ -55,6 +63,9 @@ def main(argv=None):
             )
             for path in args.compare
         }
+    if args.reliability:
+        result["reliability"] = reliability(hits, truth, args.k)
+        plot(result["reliability"], args.reliability)
     if args.per_query:
         write_table(args.per_query, per_query_table(scores, args.k))
     if args.write_run:

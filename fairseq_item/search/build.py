@@ -17,9 +17,16 @@ from fairseq_item.search.embeddings import (
     embedding_path,
     write_meta,
 )
-from fairseq_item.search.fusion import Fuser, check_weights
+from fairseq_item.search.fusion import Fuser, check_weights, own_settings
 from fairseq_item.search.hits import SIMILARITIES
-from fairseq_item.search.index import EXACT, FUSED, faiss_path, import_faiss, transform_path
+from fairseq_item.search.index import (
+    EXACT,
+    FUSED,
+    ItemIndex,
+    faiss_path,
+    import_faiss,
+    transform_path,
+)
 from fairseq_item.search.lexical import LexicalIndex
 from fairseq_item.search.vectors import Vectors, release
 
@@ -42,6 +49,7 @@ def build_index(
     weights=WEIGHTS,
     dtype="float32",
     seed=1,
+    fit=None,
 ):
     """Build an index folder.
 
@@ -56,14 +64,19 @@ def build_index(
         fusion, weights: what searches do unless told otherwise.
         dtype: of the stored vectors: "float32", "float16" or "int8".
         seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
+        fit: function of the ``ItemIndex`` that gives ``fit`` of ``meta.json``, such as
+            ``fit.fit_index``; the fusion must be "sum".
 
     Returns:
         dict: the description that went into ``meta.json``.
 
     Raises:
-        InputError: the folders do not go together, or faiss refuses the factory string.
+        InputError: the folders do not go together, faiss refuses the factory string, or ``fit``
+            the index.
     """
     check_weights(weights)
+    if fit and fusion != "sum":
+        raise InputError(f"weights are fitted for --fusion sum, not {fusion}")
     sources = [Embeddings.load(folder) for folder in folders]
     items = _concatenated_items(sources)
     _check_same_model(sources)
@@ -77,13 +90,13 @@ def build_index(
     lexical = LexicalIndex.build(items.values("title"), out)
     present = np.zeros((len(items), len(SIMILARITIES)), bool)
     present[:, -1] = lexical.present
-    stored, calibrations = {}, {}
+    stored, fitted, calibrations = {}, {}, {}
     for column, name in enumerate(progress(EMBEDDINGS, "indexing", unit="embedding")):
         rows = (rows for _, rows in _blocks(sources, name))
-        fitted = transforms.fit_transform(transform, rows, sources[0].dim, whiten_shrinkage)
+        fitted[name] = transforms.fit_transform(transform, rows, sources[0].dim, whiten_shrinkage)
         with open(transform_path(out, name), "wb") as handle:
-            transforms.save_transform(fitted, handle)
-        vectors = _write_vectors(sources, name, fitted, embedding_path(out, name), dtype)
+            transforms.save_transform(fitted[name], handle)
+        vectors = _write_vectors(sources, name, fitted[name], embedding_path(out, name), dtype)
         present[:, column] = _present(vectors)
         rows = np.flatnonzero(present[:, column])
         sample = calibration.sample_similarities(vectors, rows, seed)
@@ -100,13 +113,10 @@ def build_index(
         "dim": sources[0].dim,
         "dims": {name: vectors.shape[1] for name, vectors in stored.items()},
         "dtype": dtype,
-        "factory": factory,
-        "list_scales": _write_lists(
-            out, factory, stored, present, Fuser(fusion, weights, calibrations), seed
-        ),
+        "factory": EXACT,
         "transform": transform,
         "calibration": calibrate,
-        "calibrations": {name: fitted.to_json() for name, fitted in calibrations.items()},
+        "calibrations": {name: line.to_json() for name, line in calibrations.items()},
         "fusion": fusion,
         "weights": list(map(float, weights)),
         "sources": [str(source.path) for source in sources],
@@ -114,6 +124,12 @@ def build_index(
         "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
         "untrained": sources[0].meta.get("untrained", False),
     }
+    if fit:
+        index = ItemIndex(stored, lexical, present, {}, fitted, calibrations, items, meta)
+        meta["fit"] = fit(index)
+    meta["factory"] = factory
+    fuser = Fuser(*own_settings(meta).values(), calibrations)
+    meta["list_scales"] = _write_lists(out, factory, stored, present, fuser, seed)
     write_meta(out, meta)
     return meta
 
