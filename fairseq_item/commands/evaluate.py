@@ -3,7 +3,7 @@
 MAR@k, MAP@k, hit@1, hit@k, nDCG@k and MRR@k. ``--hits`` may be a TREC run (FILE.run, FILE.trec),
 ``--truth`` TREC qrels (FILE.qrels). ``--compare`` says how far the hits are ahead of others, with
 a paired bootstrap interval and the p-value of a paired randomisation test. ``--reliability`` says
-whether scores that are probabilities, of an index fitted with ``item-index --fit``, can be believed.
+whether scores that are probabilities, of an index made with ``item-index --fit``, can be believed.
 """
 
 import json

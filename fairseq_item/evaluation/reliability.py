@@ -38,7 +38,7 @@ def reliability(hits, truth, k, bins=BINS):
 
     Returns:
         dict: ``ece`` in percent; ``answers``; ``bins``: of each that is not empty ``from``,
-        ``to``, ``count``, ``probability`` (the mean score) and ``true`` (the share).
+        ``to``, ``count``, ``probability`` (the mean score), ``true`` (the share), ``true_ci95``.
 
     Raises:
         InputError: there is no hit, or a score is no probability.
@@ -55,15 +55,23 @@ def reliability(hits, truth, k, bins=BINS):
     scores = np.array([hit.score for _, hit in first])
     true = np.array([hit.item_id in truth[query] for query, hit in first])
     which = bin_of(scores, bins)
-    entries = [
-        {
+    entries = []
+    for number in np.unique(which).tolist():
+        here = which == number
+        entry = {
             "from": number / bins,
             "to": (number + 1) / bins,
-            "count": int((which == number).sum()),
-            "probability": round(float(scores[which == number].mean()), 4),
-            "true": round(float(true[which == number].mean()), 4),
+            "count": int(here.sum()),
+            "probability": round(float(scores[here].mean()), 4),
+            "true": round(float(true[here].mean()), 4),
         }
-        for number in np.unique(which).tolist()
-    ]
+        entries.append({**entry, "true_ci95": _wilson(entry["true"], entry["count"])})
     error = round(100 * calibration_error(scores, true, bins), 2)
     return {"ece": error, "answers": len(first), "bins": entries}
+
+
+def _wilson(share, count, z=1.96):
+    """Wilson's interval (1927) of a share of ``count``: [low, high]."""
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * (share * (1 - share) / count + (z / count / 2) ** 2) ** 0.5
+    return [round(max(0.0, centre - half), 4), round(min(1.0, centre + half), 4)]

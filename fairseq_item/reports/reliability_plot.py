@@ -44,8 +44,9 @@ def _draw_bins(axis, report):
     axis.plot((0, 1), (0, 1), color=INK, alpha=0.4, linewidth=1.2, linestyle="--")
     x, y = ([entry[name] for entry in bins] for name in ("probability", "true"))
     axis.plot(x, y, color=COLOURS[0], marker="o", clip_on=False, zorder=3)
+    axis.vlines(x, *zip(*(entry["true_ci95"] for entry in bins)), color=COLOURS[0], alpha=0.5)
     axis.set_ylim(0, 1)
-    axis.set_ylabel("share that is right", color=INK)
+    axis.set_ylabel("share that is right, with its 95% interval", color=INK)
     axis.set_title(
         f"{report['answers']} answers, expected calibration error {report['ece']:.1f}%",
         loc="left", fontweight="bold", color=INK,

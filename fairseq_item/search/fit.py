@@ -36,7 +36,7 @@ from fairseq_item.search.search import fused_search
 DEPTH, TOP, FOLDS = 50, 10, 5
 # On dev queries of two catalogues 1 to 20 are as good; with 5 or 15 fit queries less is worse.
 PRIOR = 5.0
-LEAST_SLOPE = 1e-6
+LEAST_SCALE, LEAST_SLOPE = 0.1, 1e-6
 
 
 @dataclass
@@ -145,10 +145,10 @@ def fit(pairs, unfitted):
     if not pairs.true.any():
         raise InputError("no fit query has a true match among its candidates; nothing to fit on")
     answerable = pairs.answerable()
-    scale = _softmax_regression(answerable, (answerable.similarities @ unfitted)[:, None], 0.0, 0.0)
-    centre = scale * unfitted
-    count = len(np.unique(answerable.query))
-    weights = _softmax_regression(answerable, answerable.similarities, centre, PRIOR / count)
+    together = (answerable.similarities @ unfitted)[:, None]
+    centre = max(LEAST_SCALE, *_softmax_regression(answerable, together, 0, 0)) * unfitted
+    prior = PRIOR / len(np.unique(answerable.query))
+    weights = _softmax_regression(answerable, answerable.similarities, centre, prior)
     if not weights.any():  # no similarity tells: the order stays, and the slope says so
         weights = unfitted
     slope, intercept = _platt(pairs.best(weights), weights)
