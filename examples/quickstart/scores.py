@@ -13,7 +13,7 @@ from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
 from fairseq_item.search.hits import read_hits, read_truth
 
-SIMILARITIES = ("fused", "global", "title", "image")
+SIMILARITIES = ("fused", "unfitted", "global", "title", "image")
 ROWS = [
     *((f"ITEm, {by}", f"trained-{by}") for by in SIMILARITIES),
     *((f"untrained, {by}", f"untrained-{by}") for by in SIMILARITIES),

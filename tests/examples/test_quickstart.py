@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FASHION = ROOT.parent / "shared" / "data" / "fashion-60x80"
 ROWS = {
     *(f"{name}, {part}" for name in ("ITEm", "untrained") for part in
-      ("fused", "global", "title", "image")),
+      ("fused", "unfitted", "global", "title", "image")),
     "TF-IDF on titles",
 }  # fmt: skip
 
