@@ -84,7 +84,7 @@ item-train "$recipe" "$data" --save-dir "$model" --num-workers $workers --batch-
         print ""; fflush() }' || { tail -n 20 "$out/train.log" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
-search() { # search NAME EMBED_FLAGS...: hits of the fused search, fitted and not, and of each similarity
+search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and without, and by each
     local name=$1 embeddings=$out/embeddings/$1 by
     shift
     item-embed --checkpoint "$model" --data "$data" --split train,valid,test \

@@ -130,10 +130,12 @@ def main(argv=None):
 def _fitted(fit):
     weights = " ".join(f"{weight:.3g}" for weight in fit["weights"])
     text = f"fitted on {fit['queries']} queries: weights {weights}"
+    if not fit["reweighted"]:
+        text += " (in proportion to --weights: others do no better)"
     if fit["held_out"]:
         text += (
-            "; held-out queries: MAP@10 {MAP@10} (unfitted {unfitted MAP@10}), "
-            "calibration error {ece}"
+            "; held-out queries: MAP@10 {fitted MAP@10} with fitted weights, {unfitted MAP@10} "
+            "with the others, calibration error {ece}"
         ).format(**fit["held_out"])
     return text
 

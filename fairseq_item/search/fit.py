@@ -9,8 +9,10 @@ unfitted. With z the calibrated similarities of a candidate, 0 where one is abse
 
 the likelihood of a conditional logit (McFadden, 1974), in which queries are not compared with one
 another, drawn to the index's unfitted weights v, times the a that fits best: with few queries the
-order stays what it was. Then slope and intercept of a logistic regression on w z over the first
-``TOP`` candidates of each query (Platt, 1999, with the targets given there) make the score
+order stays what it was. They are taken if they rank queries left out of the fit better than v does,
+by more than the standard error of that; else w = v. Then slope and intercept of a logistic
+regression on w z over the first ``TOP`` candidates of each query (Platt, 1999, with the targets
+given there) make the score
 
     1 / (1 + exp(-(slope w z + intercept)))
 
@@ -27,8 +29,9 @@ from scipy.special import expit
 
 from fairseq_item.data.draw import draw
 from fairseq_item.errors import InputError
-from fairseq_item.evaluation.metrics import mean_average_precision
+from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.reliability import calibration_error
+from fairseq_item.evaluation.summary import percent
 from fairseq_item.search.fusion import rank
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.search import fused_search
@@ -81,23 +84,34 @@ def fit_index(index, asked, seed=1):
         seed: of the parts of the cross-validation.
 
     Returns:
-        dict, ``fit`` of ``meta.json``: ``weights`` and ``intercept``; ``queries``, ``pairs`` and
-        ``true_pairs``; ``held_out``: scores in percent of queries left out of the fit in turn
-        (``ece``, ``MAP@10``, and ``unfitted MAP@10``), None with fewer than two; ``source``.
+        dict, ``fit`` of ``meta.json``: ``weights`` and ``intercept``; ``reweighted``, whether these
+        are fitted weights rather than the index's own, scaled; ``queries``, ``pairs``,
+        ``true_pairs``; ``source``; ``held_out``: scores in percent of queries left out of the fit
+        in turn, ``ece`` of the weights taken, ``fitted MAP@10`` and ``unfitted MAP@10``, None where
+        fewer than two can be answered.
 
     Raises:
         InputError: a true match is not in the index, or none is among the candidates.
     """
     pairs = candidates(index, asked)
     unfitted = np.array(index.meta["weights"])
-    weights, intercept = fit(pairs, unfitted)
+    if not pairs.true.any():
+        raise InputError("no fit query has a true match among its candidates; nothing to fit on")
+    found = _cross_validate(pairs, unfitted, index.ids, asked, seed)
+    reweighted = found is not None and _worth_it(found)
+    weights, intercept = (fit if reweighted else calibrate)(pairs, unfitted)
+    held_out = found and {
+        "ece": percent(found["fitted" if reweighted else "unfitted"][0]),
+        **{f"{name} MAP@10": percent(precision.mean()) for name, (_, precision) in found.items()},
+    }
     return {
         "weights": weights.tolist(),
         "intercept": intercept,
+        "reweighted": reweighted,
         "queries": len(asked.ids),
         "pairs": len(pairs.true),
         "true_pairs": int(pairs.true.sum()),
-        "held_out": _cross_validate(pairs, unfitted, index.ids, asked, seed),
+        "held_out": held_out,
         "source": asked.source,
     }
 
@@ -130,7 +144,7 @@ def candidates(index, asked):
 
 
 def fit(pairs, unfitted):
-    """Weights and intercept of the probability.
+    """Fitted weights, and the intercept of the probability.
 
     Args:
         pairs: ``Candidates``.
@@ -138,12 +152,7 @@ def fit(pairs, unfitted):
 
     Returns:
         (4,) float64 of 0 or more, not all 0, and a float.
-
-    Raises:
-        InputError: no candidate is a true match.
     """
-    if not pairs.true.any():
-        raise InputError("no fit query has a true match among its candidates; nothing to fit on")
     answerable = pairs.answerable()
     together = (answerable.similarities @ unfitted)[:, None]
     centre = max(LEAST_SCALE, *_softmax_regression(answerable, together, 0, 0)) * unfitted
@@ -151,6 +160,11 @@ def fit(pairs, unfitted):
     weights = _softmax_regression(answerable, answerable.similarities, centre, prior)
     if not weights.any():  # no similarity tells: the order stays, and the slope says so
         weights = unfitted
+    return calibrate(pairs, weights)
+
+
+def calibrate(pairs, weights):
+    """Weights that rank as the given ones do, and the intercept of the probability."""
     slope, intercept = _platt(pairs.best(weights), weights)
     return slope * weights, intercept
 
@@ -198,7 +212,11 @@ def _platt(pairs, weights):
 
 
 def _cross_validate(pairs, unfitted, item_ids, asked, seed):
-    """Scores of queries that the fit has not seen, each in one of ``FOLDS`` parts."""
+    """Fit on all parts of the queries but one, and score that one, for each of ``FOLDS`` parts.
+
+    Returns:
+        dict or None: "fitted" and "unfitted" -> calibration error, and average precision (q,).
+    """
     has = np.zeros(len(asked.ids), bool)
     has[pairs.query[pairs.true]] = True
     folds = min(FOLDS, int(has.sum()))
@@ -208,20 +226,22 @@ def _cross_validate(pairs, unfitted, item_ids, asked, seed):
     names = sorted(range(len(has)), key=lambda q: (not has[q], draw(seed, asked.ids[q])))
     fold = np.empty(len(has), np.int64)
     fold[names] = np.arange(len(has)) % folds
-    probability, true, ranked = [], [], {"fitted": {}, "unfitted": {}}
-    for number in range(folds):
-        weights, intercept = fit(pairs.of(fold != number), unfitted)
-        kept = pairs.of(fold == number)
-        best = kept.best(weights)
-        probability.append(expit(best.similarities @ weights + intercept))
-        true.append(best.true)
-        for name, first in (("fitted", best), ("unfitted", kept.best(unfitted))):
-            for query, row in zip(first.query, first.row):
-                ranked[name].setdefault(asked.ids[query], []).append(item_ids[row])
-    error = calibration_error(np.concatenate(probability), np.concatenate(true))
-    scores = {name: mean_average_precision(hits, asked.truth, TOP) for name, hits in ranked.items()}
-    return {
-        "ece": round(100 * error, 2),
-        "MAP@10": round(100 * scores["fitted"], 2),
-        "unfitted MAP@10": round(100 * scores["unfitted"], 2),
-    }
+    found = {}
+    for name, fitting in (("fitted", fit), ("unfitted", calibrate)):
+        probability, true, ranked = [], [], {}
+        for number in range(folds):
+            weights, intercept = fitting(pairs.of(fold != number), unfitted)
+            best = pairs.of(fold == number).best(weights)
+            probability.append(expit(best.similarities @ weights + intercept))
+            true.append(best.true)
+            for query, row in zip(best.query, best.row):
+                ranked.setdefault(asked.ids[query], []).append(item_ids[row])
+        error = calibration_error(np.concatenate(probability), np.concatenate(true))
+        found[name] = error, score_queries(ranked, asked.truth, TOP).precision
+    return found
+
+
+def _worth_it(held_out):
+    """Whether fitted weights rank held-out queries better, beyond the standard error of that."""
+    gain = held_out["fitted"][1] - held_out["unfitted"][1]
+    return bool(gain.mean() > gain.std() / len(gain) ** 0.5)

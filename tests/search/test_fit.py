@@ -7,7 +7,6 @@ from scipy.special import expit
 from fairseq_item.commands import index as index_command
 from fairseq_item.commands import search as search_command
 from fairseq_item.commands.common import run
-from fairseq_item.errors import InputError
 from fairseq_item.evaluation.reliability import calibration_error
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
@@ -80,8 +79,6 @@ def test_similarities_that_tell_nothing_leave_the_order_as_it_was():
     weights, _ = fit(pairs, UNFITTED)
     assert (weights >= 0).all()
     assert weights.any()
-    with pytest.raises(InputError, match="no fit query has a true match"):
-        fit(Candidates(pairs.query, pairs.row, pairs.similarities, pairs.true & False), UNFITTED)
 
 
 def write_listings(path, seed, each, prefix):
@@ -208,7 +205,8 @@ def test_groups_leave_each_query_out(tmp_path, folders):
 def test_held_out_queries_are_as_calibrated_as_fresh_ones(tmp_path, folders):
     index = fitted(folders, tmp_path / "x")
     held_out = index.meta["fit"]["held_out"]
-    assert held_out["MAP@10"] > held_out["unfitted MAP@10"]
+    assert held_out["fitted MAP@10"] > held_out["unfitted MAP@10"]
+    assert index.meta["fit"]["reweighted"]
     fresh = write_listings(tmp_path / "fresh", 3, 2, "f")
     group = index.items.column("product")
     hits = search(index, fresh.queries(), fresh.ids, 10)
@@ -219,6 +217,23 @@ def test_held_out_queries_are_as_calibrated_as_fresh_ones(tmp_path, folders):
     ]
     probability, true = map(np.array, zip(*pairs))
     assert abs(100 * calibration_error(probability, true) - held_out["ece"]) < 3
+
+
+def test_weights_that_do_no_better_are_not_taken(tmp_path, folders):
+    """Fitted anew from fitted ones there is nothing to gain: only the probability is fitted."""
+    fitted_weights = np.array(fitted(folders, tmp_path / "x").meta["fit"]["weights"])
+    again = fitted(folders, tmp_path / "y", weights=tuple(3 * fitted_weights)).meta["fit"]
+    assert not again["reweighted"]
+    scale = np.array(again["weights"]) / np.maximum(fitted_weights, 1e-9)
+    np.testing.assert_allclose(scale[fitted_weights > 0], scale[2], rtol=1e-6)
+
+
+def test_one_query_gives_a_probability_only(tmp_path, folders):
+    write_truth(tmp_path / "t", {"q1": ["i3", "i4"]})
+    asked = FitQueries.from_truth(folders["queries"].path, tmp_path / "t")
+    meta = build_index([folders["items"].path], tmp_path / "x", fit=lambda i: fit_index(i, asked))
+    assert meta["fit"]["held_out"] is None
+    assert not meta["fit"]["reweighted"]
 
 
 def test_commands(tmp_path, folders, capsys):
@@ -260,6 +275,14 @@ def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
     assert "'nobody'" in refused(*wrong)
     write_truth(tmp_path / "t", {"q1": ["nothing"]})
     assert "'nothing', which is not in the index" in refused(*wrong)
+    # A true match that shares nothing with its query is no candidate.
+    bare = np.zeros((1, DIM), np.float32)
+    writer = EmbeddingWriter(tmp_path / "bare", [{"id": "q1", "title": ""}], DIM)
+    writer.write(0, bare, bare, bare)
+    writer.finish()
+    write_truth(tmp_path / "t", {"q1": ["i1"]})
+    bare = ("--fit", tmp_path / "t", "--fit-queries", tmp_path / "bare")
+    assert "no fit query has a true match among" in refused(*bare)
     rows = np.ones((1, DIM), np.float32)
     writer = EmbeddingWriter(tmp_path / "nan", [{"id": "q1", "title": "a"}], DIM)
     writer.write(0, rows, rows, rows)
@@ -267,5 +290,4 @@ def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
     array = np.load(tmp_path / "nan" / "image.npy")
     array[0, 0] = np.nan
     np.save(tmp_path / "nan" / "image.npy", array)
-    write_truth(tmp_path / "t", {"q1": ["i1"]})
     assert "not finite" in refused("--fit", tmp_path / "t", "--fit-queries", tmp_path / "nan")
