@@ -84,7 +84,8 @@ def build_index(
     if any(out.resolve() == source.path.resolve() for source in sources):
         raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
     width = sources[0].dim * (len(EMBEDDINGS) if fusion == "sum" else 1)
-    _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
+    if factory != EXACT:
+        _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
     lexical = LexicalIndex.build(items.values("title"), out)
