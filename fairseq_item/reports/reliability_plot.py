@@ -33,7 +33,7 @@ def plot(report, path, dpi=130):
         axis.set_xlim(0, 1)
         axis.grid(color=GRID)
         axis.set_axisbelow(True)
-        axis.tick_params(length=0, labelcolor=INK)
+        axis.tick_params(which="both", length=0, labelcolor=INK)
         axis.spines[:].set_visible(False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=suffix)
