@@ -1,8 +1,9 @@
 """``item-index``: from folders of embeddings to an index folder.
 
-With labelled queries, ``--fit`` or ``--fit-groups``, the weights are fitted on them, and scores of
-searches become probabilities: that one of a query's first ten answers is the same product. Products
-that the search is scored on later must not be among these queries: its scores would be too good.
+With labelled queries, ``--fit`` or ``--fit-groups``, scores of searches become probabilities: that
+one of a query's first ten answers is the same product. Weights are fitted, too, and replace those
+of ``--weights`` where they rank held-out queries better. Products that the search is scored on
+later must not be among these queries: its scores would be too good.
 """
 
 from functools import partial
@@ -75,7 +76,7 @@ def parser():
     fit.add_argument(
         "--fit-queries",
         metavar="DIR",
-        help="embeddings of the queries; --fit-groups draws 1,000 rows of the index without it",
+        help="embeddings of the queries; without it --fit-groups draws 1,000 rows of the index",
     )
     add_seed(p)
     return p

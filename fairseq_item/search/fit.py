@@ -32,14 +32,14 @@ from fairseq_item.errors import InputError
 from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.reliability import calibration_error
 from fairseq_item.evaluation.summary import percent
-from fairseq_item.search.fusion import rank
+from fairseq_item.search.fusion import check_weights, rank
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.search import fused_search
 
 DEPTH, TOP, FOLDS = 50, 10, 5
 # On dev queries of two catalogues 1 to 20 are as good; with 5 or 15 fit queries less is worse.
 PRIOR = 5.0
-LEAST_SCALE, LEAST_SLOPE = 0.1, 1e-6
+LEAST_SCALE, LEAST_SLOPE, NEGLIGIBLE = 0.1, 1e-6, 1e-3
 
 
 @dataclass
@@ -94,7 +94,7 @@ def fit_index(index, asked, seed=1):
         InputError: a true match is not in the index, or none is among the candidates.
     """
     pairs = candidates(index, asked)
-    unfitted = np.array(index.meta["weights"])
+    unfitted = np.array(check_weights(index.meta["weights"]))
     if not pairs.true.any():
         raise InputError("no fit query has a true match among its candidates; nothing to fit on")
     found = _cross_validate(pairs, unfitted, index.ids, asked, seed)
@@ -158,6 +158,7 @@ def fit(pairs, unfitted):
     centre = max(LEAST_SCALE, *_softmax_regression(answerable, together, 0, 0)) * unfitted
     prior = PRIOR / len(np.unique(answerable.query))
     weights = _softmax_regression(answerable, answerable.similarities, centre, prior)
+    weights[weights < NEGLIGIBLE * weights.max()] = 0  # a search skips what has no weight
     if not weights.any():  # no similarity tells: the order stays, and the slope says so
         weights = unfitted
     return calibrate(pairs, weights)

@@ -8,6 +8,7 @@ from fairseq_item.commands import index as index_command
 from fairseq_item.commands import search as search_command
 from fairseq_item.commands.common import run
 from fairseq_item.evaluation.reliability import calibration_error
+from fairseq_item.reports import balance
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.fit import TOP, Candidates, candidates, fit, fit_index
@@ -155,6 +156,12 @@ def test_fitted_search_equals_brute_force(tmp_path, folders, factory):
     np.testing.assert_allclose(found.scores, np.take_along_axis(expected, order, axis=1), atol=1e-9)
 
 
+def balance_report(index, folders):
+    truth = {name: {"i1"} for name in folders["queries"].ids}
+    found = balance.report(index, folders["queries"], truth, bootstrap=0)
+    return found["fusions"]["index"]
+
+
 def test_overrides_leave_the_score_as_it_was(tmp_path, folders):
     index, queries = fitted(folders, tmp_path / "x"), folders["queries"].queries()
     build_index([folders["items"].path], tmp_path / "plain")
@@ -165,6 +172,7 @@ def test_overrides_leave_the_score_as_it_was(tmp_path, folders):
         found = fused_search(index, queries, 5, **override)
         np.testing.assert_array_equal(found.rows, expected.rows)
         np.testing.assert_array_equal(found.scores, expected.scores)
+    assert balance_report(index, folders)["weights"] == index.meta["fit"]["weights"]
     alone = fused_search(index, queries, 5, similarity="image")
     np.testing.assert_array_equal(
         alone.scores, fused_search(plain, queries, 5, similarity="image").scores
@@ -231,7 +239,15 @@ def test_weights_that_do_no_better_are_not_taken(tmp_path, folders):
 def test_one_query_gives_a_probability_only(tmp_path, folders):
     write_truth(tmp_path / "t", {"q1": ["i3", "i4"]})
     asked = FitQueries.from_truth(folders["queries"].path, tmp_path / "t")
-    meta = build_index([folders["items"].path], tmp_path / "x", fit=lambda i: fit_index(i, asked))
+    meta = build_index(
+        [folders["items"].path],
+        tmp_path / "x",
+        weights=(1, 2, 3),
+        fit=lambda i: fit_index(i, asked),
+    )
+    assert np.round(np.array(meta["fit"]["weights"]) / meta["fit"]["weights"][0], 6).tolist() == [
+        1, 2, 3, 0,
+    ]  # fmt: skip
     assert meta["fit"]["held_out"] is None
     assert not meta["fit"]["reweighted"]
 
