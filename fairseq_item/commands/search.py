@@ -77,7 +77,12 @@ def parser():
         default="fused",
         help="what to rank by; --part was its old name",
     )
-    p.add_argument("--fusion", choices=FUSIONS, help="default: the index's own")
+    p.add_argument(
+        "--fusion",
+        choices=FUSIONS,
+        help="default: the index's own; with it or --weights the score of an index that item-index "
+        "--fit made is no probability",
+    )
     p.add_argument(
         "--weights",
         type=amount,

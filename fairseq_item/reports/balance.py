@@ -6,7 +6,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.evaluation.attribution import attribute
 from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
 from fairseq_item.evaluation.summary import percent, summarise
-from fairseq_item.search.fusion import Fuser
+from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.search import search
 
@@ -54,7 +54,7 @@ def report(index, queries, truth, k=10, changes=(), exclude_self=False, bootstra
         "changes": {},
     }
     fusions = {
-        "index": {"fusion": index.meta["fusion"], "weights": tuple(index.meta["weights"])},
+        "index": own_settings(index.meta),
         "paper": PAPER,
     }
     precision = {}

@@ -18,9 +18,16 @@ from fairseq_item.search.embeddings import (
     embedding_path,
     write_meta,
 )
-from fairseq_item.search.fusion import Fuser, check_weights
+from fairseq_item.search.fusion import Fuser, check_weights, own_settings
 from fairseq_item.search.hits import SIMILARITIES
-from fairseq_item.search.index import EXACT, FUSED, faiss_path, import_faiss, transform_path
+from fairseq_item.search.index import (
+    EXACT,
+    FUSED,
+    ItemIndex,
+    faiss_path,
+    import_faiss,
+    transform_path,
+)
 from fairseq_item.search.lexical import LexicalIndex
 from fairseq_item.search.vectors import Vectors, release
 
@@ -45,6 +52,7 @@ def build_index(
     weights=None,
     dtype="float32",
     seed=1,
+    fit=None,
 ):
     """Build an index folder.
 
@@ -60,15 +68,20 @@ def build_index(
             or ``WEIGHTS_WITH_FEATURES`` where the embeddings have some.
         dtype: of the stored vectors: "float32", "float16" or "int8".
         seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
+        fit: function of the ``ItemIndex`` that gives ``fit`` of ``meta.json``, such as
+            ``fit.fit_index``; the fusion must be "sum".
 
     Returns:
         dict: the description that went into ``meta.json``.
 
     Raises:
-        InputError: the folders do not go together, or faiss refuses the factory string.
+        InputError: the folders do not go together, faiss refuses the factory string, or ``fit``
+            the index.
     """
     if weights is not None:
         check_weights(weights)
+    if fit and fusion != "sum":
+        raise InputError(f"weights are fitted for --fusion sum, not {fusion}")
     sources = [Embeddings.load(folder) for folder in folders]
     features, dims = sources[0].meta.get("features"), sources[0].dims
     if weights is None:
@@ -78,20 +91,21 @@ def build_index(
     out = Path(out)
     if any(out.resolve() == source.path.resolve() for source in sources):
         raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
-    for width in {sum(dims.values())} if fusion == "sum" else set(dims.values()):
-        _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
+    if factory != EXACT:
+        for width in {sum(dims.values())} if fusion == "sum" else set(dims.values()):
+            _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
     lexical = LexicalIndex.build(items.values("title"), out)
     present = np.zeros((len(items), len(SIMILARITIES)), bool)
     present[:, -1] = lexical.present
-    stored, calibrations = {}, {}
+    stored, fitted, calibrations = {}, {}, {}
     for column, name in enumerate(progress(EMBEDDINGS, "indexing", unit="embedding")):
         rows = (rows for _, rows in _blocks(sources, name))
-        fitted = transforms.fit_transform(transform, rows, dims[name], whiten_shrinkage)
+        fitted[name] = transforms.fit_transform(transform, rows, dims[name], whiten_shrinkage)
         with open(transform_path(out, name), "wb") as handle:
-            transforms.save_transform(fitted, handle)
-        vectors = _write_vectors(sources, name, fitted, embedding_path(out, name), dtype)
+            transforms.save_transform(fitted[name], handle)
+        vectors = _write_vectors(sources, name, fitted[name], embedding_path(out, name), dtype)
         present[:, column] = _present(vectors)
         rows = np.flatnonzero(present[:, column])
         sample = calibration.sample_similarities(vectors, rows, seed)
@@ -109,13 +123,10 @@ def build_index(
         "embedding_dims": dims,
         "dims": {name: vectors.shape[1] for name, vectors in stored.items()},
         "dtype": dtype,
-        "factory": factory,
-        "list_scales": _write_lists(
-            out, factory, stored, present, Fuser(fusion, weights, calibrations), seed
-        ),
+        "factory": EXACT,
         "transform": transform,
         "calibration": calibrate,
-        "calibrations": {name: fitted.to_json() for name, fitted in calibrations.items()},
+        "calibrations": {name: line.to_json() for name, line in calibrations.items()},
         "fusion": fusion,
         "weights": list(map(float, weights)),
         "sources": [str(source.path) for source in sources],
@@ -124,6 +135,12 @@ def build_index(
         "untrained": sources[0].meta.get("untrained", False),
         "features": features,
     }
+    if fit:
+        index = ItemIndex(stored, lexical, present, {}, fitted, calibrations, items, meta)
+        meta["fit"] = fit(index)
+    meta["factory"] = factory
+    fuser = Fuser(*own_settings(meta).values(), calibrations)
+    meta["list_scales"] = _write_lists(out, factory, stored, present, fuser, seed)
     write_meta(out, meta)
     return meta
 

@@ -45,6 +45,17 @@ def check_weights(weights):
     return weights + (0.0,) * (len(SIMILARITIES) - len(weights))
 
 
+def own_settings(meta):
+    """How an index ranks unless told otherwise, its fitted weights first: keywords of a search.
+
+    Args:
+        meta: of the index.
+    """
+    if meta.get("fit"):
+        return {"fusion": "sum", "weights": tuple(meta["fit"]["weights"])}
+    return {"fusion": meta["fusion"], "weights": tuple(meta["weights"])}
+
+
 class Fuser:
     """Turns similarities into one score.
 

@@ -53,8 +53,8 @@ class ItemIndex:
         transforms: embedding -> transform.
         calibrations: similarity -> calibration.
         items: ``Table`` of the n items.
-        meta: dict; ``fusion``, ``weights``, ``factory``, ``list_scales`` and ``dim`` are read by
-            searches.
+        meta: dict; ``fusion``, ``weights``, ``fit``, ``factory``, ``list_scales`` and ``dim`` are
+            read by searches.
     """
 
     vectors: dict

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from fairseq_item.errors import InputError
 from fairseq_item.progress import progress
@@ -12,7 +13,7 @@ from fairseq_item.search.build import check_same_model
 from fairseq_item.search.calibration import Uncalibrated
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
-from fairseq_item.search.fusion import Batch, Fuser, rank
+from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
 
 # Queries worked on at a time, and answers.
@@ -26,7 +27,8 @@ class Results:
 
     Attributes:
         rows: (q, k') int64 storage positions, -1 beyond the last answer; k' = min(k, n).
-        scores: (q, k') float64 fused scores, -inf beyond the last answer.
+        scores: (q, k') float64 fused scores, or probabilities of a fitted index; -inf beyond the
+            last answer.
         similarities: (q, k', 4) float64, NaN where a similarity is absent.
     """
 
@@ -54,7 +56,8 @@ def fused_search(
             list of q titles, without which there is no lexical similarity.
         k: answers a query; may exceed the number of items.
         fusion: "max" or "sum"; None takes the index's own.
-        weights: of the similarities; None takes the index's own.
+        weights: of the similarities; None takes the index's own. Where neither is given, a fitted
+            index ranks by its fitted weights, and scores are probabilities.
         similarity: rank by this one alone, as it is, whatever the other settings say.
         exclude: (q,) storage positions not to be returned, -1 for none.
         block: queries worked on at a time. Memory is in proportion to it, not to q times n.
@@ -66,7 +69,11 @@ def fused_search(
     Returns:
         Results: fewer than k answers where fewer items share a similarity with the query.
     """
-    if similarity is None:
+    fit = None
+    if similarity is None and fusion is None and weights is None:
+        fit = index.meta.get("fit")
+        fuser = Fuser(*own_settings(index.meta).values(), index.calibrations)
+    elif similarity is None:
         kind, weights = fusion or index.meta["fusion"], weights or index.meta["weights"]
         fuser = Fuser(kind, weights, index.calibrations)
     else:
@@ -90,7 +97,7 @@ def fused_search(
         found = search_exactly(batch, device) if index.exact else search_lists(batch)
         query, place = found.query + start, rank(found.query)
         results.rows[query, place] = found.row
-        results.scores[query, place] = found.score
+        results.scores[query, place] = expit(found.score + fit["intercept"]) if fit else found.score
         results.similarities[query, place] = found.similarities
     return results
 

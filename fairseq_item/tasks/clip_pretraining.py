@@ -6,15 +6,16 @@ from fairseq.tasks import register_task
 
 from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
+from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
 
 
 @dataclass
-class ClipPretrainingConfig(AugmentedTaskConfig):
+class ClipPretrainingConfig(RetrievalConfig, AugmentedTaskConfig):
     """Nothing but the data and its augmentation."""
 
 
 @register_task("clip_pretraining", dataclass=ClipPretrainingConfig)
-class ClipPretrainingTask(ProductTask):
+class ClipPretrainingTask(SearchesWhenValidating, ProductTask):
     """Titles and images of one data-bin.
 
     Raises:

@@ -17,10 +17,11 @@ from fairseq_item.data.second_view import SecondViewDataset
 from fairseq_item.data.settings import Views
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
+from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
 
 
 @dataclass
-class ItemPretrainingConfig(AugmentedTaskConfig):
+class ItemPretrainingConfig(RetrievalConfig, AugmentedTaskConfig):
     """Corruption of the pre-training; the defaults are the paper's."""
 
     title_mask_prob: float = field(default=0.15, metadata={"help": "share of tokens to predict"})
@@ -55,7 +56,7 @@ class ItemPretrainingConfig(AugmentedTaskConfig):
 
 
 @register_task("item_pretraining", dataclass=ItemPretrainingConfig)
-class ItemPretrainingTask(ProductTask):
+class ItemPretrainingTask(SearchesWhenValidating, ProductTask):
     """Pre-training on one data-bin (formats: the README).
 
     Raises:

@@ -52,6 +52,8 @@ def section(text, kind, name):
 
 
 def default_text(value):
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, Enum):
@@ -73,7 +75,7 @@ def test_every_option_of_every_class_is_there_with_help_and_default(capsys):
                 assert f"DATA {about}" in under
                 continue
             flag = "--" + field.name.replace("_", "-")
-            shown = f"{about} (default: {default_text(default)})"
+            shown = about if default is None else f"{about} (default: {default_text(default)})"
             assert re.search(rf"{flag} (\S+ )?{re.escape(shown)}", under), (kind, name, flag)
             count += 1
     assert count > 40

