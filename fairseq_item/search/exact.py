@@ -18,7 +18,7 @@ from scipy.linalg.blas import sgemm
 
 from fairseq_item.search.fusion import DECIMALS, rank
 
-ROWS_A_TIME = {"cpu": 8192, "cuda": 65536}
+ROWS_A_TIME = {"cpu": 4096, "cuda": 65536}
 # Pairs kept by their rough scores; beyond, as among very many equal items, they are scored exactly
 # on the way.
 MOST_PAIRS = 1 << 20
@@ -44,7 +44,7 @@ def search_exactly(batch, device="cpu"):
     error = _error(batch)
     # What the k-th best is known to reach; a query without embeddings has no answers.
     floor = np.where(batch.present.any(axis=1), -np.inf, np.inf)
-    query, row, score = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    query, row, score = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
     settled = 0
     for start, stop in _blocks(len(batch.index), batch.width, arithmetic.rows_a_time):
         found, inside, values = arithmetic.reaching(rough(start, stop), floor)
@@ -55,7 +55,7 @@ def search_exactly(batch, device="cpu"):
             query, row, score = _prune(query, row, score, floor, error, batch.width)
             if len(query) > MOST_PAIRS:
                 best = batch.best(query, row)
-                query, row, score = best.query, best.row, best.score
+                query, row, score = best.query, best.row, best.score.astype(np.float32)
             settled = len(query)
     query, row, _ = _prune(query, row, score, floor, error, batch.width)
     return batch.best(query, row)
@@ -71,7 +71,11 @@ def _blocks(count, width, most):
 
 def _prune(query, row, score, floor, error, width):
     """Drop pairs that cannot be among the first; ``floor`` is raised in place."""
-    order = np.lexsort((-score, query))
+    # By query and falling score, as one integer, in a quarter of a lexsort's time: floats are
+    # ordered as their bits are, once those of negative ones are turned.
+    bits = score.view(np.int32)
+    bits = bits ^ (bits >> 31 & 0x7FFFFFFF)
+    order = np.argsort((query << 32) - bits)
     query, row, score = query[order], row[order], score[order]
     last = rank(query) == width - 1
     floor[query[last]] = np.maximum(floor[query[last]], score[last] - 2 * error[query[last]])
@@ -190,7 +194,7 @@ class Cpu:
         """Pairs that reach their query's floor: position in the batch, in the block, and score."""
         least = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
         flat = np.flatnonzero(scores >= least[:, None])
-        return *np.divmod(flat, scores.shape[1]), scores.ravel()[flat].astype(np.float64)
+        return *np.divmod(flat, scores.shape[1]), scores.ravel()[flat]
 
 
 class Gpu:
@@ -225,5 +229,4 @@ class Gpu:
     def reaching(self, scores, floor):
         least = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
         query, inside = (scores >= self.put(least)[:, None]).nonzero(as_tuple=True)
-        values = scores[query, inside].double()
-        return query.cpu().numpy(), inside.cpu().numpy(), values.cpu().numpy()
+        return [found.cpu().numpy() for found in (query, inside, scores[query, inside])]

@@ -23,7 +23,7 @@ from fairseq_item.search.lexical import count_terms
 
 FUSIONS = ("max", "sum")
 DECIMALS = 7
-PAIRS_A_TIME = 4096
+PAIRS_A_TIME = 512
 
 
 def check_weights(weights):
@@ -202,5 +202,6 @@ class Batch:
 
 
 def rank(groups):
-    """Position of each element within its run of equal values; ``groups`` is ascending."""
-    return np.arange(len(groups)) - np.searchsorted(groups, groups, side="left")
+    """Position of each element in its run of equal values; ``groups`` ascends and is 0 or more."""
+    places = np.arange(len(groups))
+    return places - np.maximum.accumulate(np.where(np.diff(groups, prepend=-1), places, 0))

@@ -17,7 +17,7 @@ from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
 
 # Queries worked on at a time, and answers.
-QUERIES_A_TIME = 512
+QUERIES_A_TIME = 1024
 ANSWERS_A_TIME = 1 << 20
 
 

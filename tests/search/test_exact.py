@@ -8,7 +8,7 @@ import torch
 
 from fairseq_item.search.calibration import Affine
 from fairseq_item.search.embeddings import EMBEDDINGS, normalise
-from fairseq_item.search.exact import Cpu, Gpu, RoughScores, _error, search_exactly
+from fairseq_item.search.exact import Cpu, Gpu, RoughScores, _error, _prune, search_exactly
 from fairseq_item.search.fusion import Batch, Fuser
 from fairseq_item.search.transforms import Identity
 from fairseq_item.search.vectors import Vectors, to_int8
@@ -72,3 +72,22 @@ def test_torch_gives_the_same_answers(kind, dtype):
     expected, found = search_exactly(batch), search_exactly(batch, DEVICES[1].split()[-1] + ":0")
     np.testing.assert_array_equal(found.row, expected.row)
     np.testing.assert_array_equal(found.score, expected.score)
+
+
+def test_prune_keeps_what_may_be_among_the_first():
+    rng = np.random.default_rng(0)
+    query = rng.integers(0, 20, 400)
+    score = rng.normal(size=400).round(1).astype(np.float32)  # of either sign, with zeros and ties
+    score[::50] *= -0.0
+    error, floor = np.full(20, 0.1), np.full(20, -np.inf)
+    floor[0] = np.inf
+    found, row, values = _prune(query, np.arange(400), score, floor, error, 5)
+    expected = []
+    for q in range(1, 20):
+        rows = np.flatnonzero(query == q)
+        least = np.sort(score[rows].astype(float))[-5] - 0.2
+        assert floor[q] == pytest.approx(least)
+        expected += rows[score[rows] >= floor[q]].tolist()
+    assert sorted(row) == sorted(expected)
+    np.testing.assert_array_equal(found, query[row])
+    np.testing.assert_array_equal(values, score[row])
