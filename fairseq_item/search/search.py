@@ -178,7 +178,7 @@ def check_dims(index, index_path, dims):
     for name in EMBEDDINGS:
         if dims[name] != known[name]:
             raise InputError(
-                f"the queries' {name} embeddings have {dims[name]} dimensions, {index_path} has "
+                f"the queries have {dims[name]} dimensions ({name}), {index_path} has "
                 f"{known[name]}; embed both with one checkpoint"
             )
 
