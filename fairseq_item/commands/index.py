@@ -11,7 +11,7 @@ from functools import partial
 from fairseq_item.commands.common import Parser, add_seed, amount, fraction, run, say
 from fairseq_item.errors import InputError
 from fairseq_item.search import calibration, transforms
-from fairseq_item.search.build import build_index, check_digests
+from fairseq_item.search.build import build_index, check_same_model
 from fairseq_item.search.embeddings import read_meta
 from fairseq_item.search.fit import fit_index
 from fairseq_item.search.fit_queries import FitQueries
@@ -106,7 +106,7 @@ def _fit_queries(args):
     if args.fit_queries is not None:
         names = args.embeddings[0], args.fit_queries
         metas = [read_meta(name) for name in names]
-        check_digests(*metas, names)
+        check_same_model(*metas, names)
         if metas[0]["dim"] != metas[1]["dim"]:
             raise InputError(f"{names[0]} and {names[1]} differ in dimensions; embed again")
     return asked
