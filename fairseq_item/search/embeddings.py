@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_item.data.arrays import open_mapped
 from fairseq_item.data.tsv import Table, check_ids, read_table, unique_ids, write_table
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
@@ -187,7 +188,10 @@ class Embeddings:
         items = read_table(Path(path) / "items.tsv", ["id"])
         count, dims = meta.get("count"), dims_of(meta)
         parts = {
-            name: open_array(embedding_path(path, name), (count, dims[name])) for name in EMBEDDINGS
+            name: open_mapped(
+                embedding_path(path, name), (count, dims[name]), DTYPES, "make its folder again"
+            )
+            for name in EMBEDDINGS
         }
         if len(items) != count:
             raise InputError(
@@ -236,23 +240,3 @@ class Embeddings:
 def dims_of(meta):
     """Embedding -> values a row, of a folder's description; older ones have one for all."""
     return meta.get("dims") or dict.fromkeys(EMBEDDINGS, meta.get("dim"))
-
-
-def open_array(path, shape):
-    """Map an array of the given shape and a float dtype, read-only.
-
-    Raises:
-        InputError: the file is missing, damaged, or another array.
-    """
-    try:
-        array = np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; make its folder again") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is damaged ({error}); make its folder again") from None
-    if array.shape != tuple(shape) or array.dtype.name not in DTYPES:
-        raise InputError(
-            f"{path} is {array.dtype} of shape {array.shape} where meta.json says {tuple(shape)}; "
-            "make its folder again"
-        )
-    return array

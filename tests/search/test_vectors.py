@@ -93,7 +93,7 @@ def test_files_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match=r"title\.npy is missing; run item-index"):
         Vectors.open(path, written.shape)
     Vectors.create(path, "int8", written.shape).write(0, written)
-    with pytest.raises(InputError, match=r"shape \(50, 24\) where meta.json says \(51, 24\)"):
+    with pytest.raises(InputError, match=r"shape \(50, 24\) where \(51, 24\) of float32"):
         Vectors.open(path, (51, 24))
     scale_path(path).unlink()
     with pytest.raises(InputError, match=r"title\.scale\.npy is missing"):
