@@ -104,6 +104,8 @@ class Gallery:
 
     def _row(self, name, answers, query):
         true, shown = self._true(query), answers[: self.k]
+        # BM25 has no upper end: bars are as long as the score is beside the query's best.
+        longest = np.nanmax([1e-9, *(hit.similarities[-1] for hit in shown)])
         tiles = [
             render_answer(
                 rank,
@@ -112,6 +114,7 @@ class Gallery:
                 self.items.image(hit.item_id),
                 hit.item_id in true,
                 decided_by(hit, self.fuser),
+                longest,
             )
             for rank, hit in enumerate(shown, start=1)
         ]

@@ -70,7 +70,13 @@ def render_card(
 
 
 def render_answer(
-    rank: int, hit: Hit, title: str, image: str, true: bool, won: Sequence[str]
+    rank: int,
+    hit: Hit,
+    title: str,
+    image: str,
+    true: bool,
+    won: Sequence[str],
+    longest: float,
 ) -> str:
     """One answer.
 
@@ -80,6 +86,7 @@ def render_answer(
         title, image: of the item.
         true: whether it is a true match.
         won: names of the similarities that decided, none if unknown.
+        longest: lexical similarity of a full bar.
     """
     state = ' <span class="match">match</span>' if true else ""
     return (
@@ -88,7 +95,7 @@ def render_answer(
         f'<span class="rank">{rank}</span>{state}</div>'
         f'<p class="title" title="{escape(title)}">{_title(title)}</p>'
         f'<p class="score"><b>{_score(hit.score)}</b>{_badge(won)}</p>'
-        f"{_bars(hit.similarities, won)}</li>"
+        f"{_bars(hit.similarities, won, longest)}</li>"
     )
 
 
@@ -138,8 +145,8 @@ def _score(value):
     return "\u2013" if math.isnan(value) else f"{value:.3f}"
 
 
-def _bars(similarities, won):
-    """A bar for each similarity, its length the share of the way from 0 to 1."""
+def _bars(similarities, won, longest):
+    """A bar for each similarity: of a cosine the share of the way to 1, of words to ``longest``."""
     if sum(not math.isnan(value) for value in similarities) < 2:
         return ""  # the score says it all
     bars = []
@@ -151,10 +158,12 @@ def _bars(similarities, won):
                     f'<div class="bar absent"><span>{name}</span><i></i><b>\u2013</b></div>'
                 )
             continue
-        width = 100 * min(max(value, 0.0), 1.0)
+        lexical = name not in EMBEDDINGS
+        width = 100 * min(max(value / longest if lexical else value, 0.0), 1.0)
+        text = f"{value:.1f}" if lexical else f"{value:.3f}"
         winner = " won" if name in won else ""
         bars.append(
             f'<div class="bar of-{name}{winner}"><span>{name}</span>'
-            f'<i><u style="width:{width:.0f}%"></u></i><b>{value:.3f}</b></div>'
+            f'<i><u style="width:{width:.0f}%"></u></i><b>{text}</b></div>'
         )
     return f'<div class="bars">{"".join(bars)}</div>'

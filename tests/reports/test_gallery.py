@@ -166,11 +166,14 @@ def test_similarities_that_tie_share_the_win(data_bin):
 
 def test_a_fourth_similarity_has_a_bar_where_it_is_there(data_bin):
     assert not Reader(make(data_bin)).with_class("of-lexical")
-    hits = [Hit("i1", 0.7, (0.1, 0.2, 0.7, 0.5)), Hit("i2", 0.5, (0.1, 0.2, 0.5))]
+    similarities = (0.1, 0.2, 0.7)
+    hits = [Hit("i1", 0.7, (*similarities, 30.0)), Hit("i2", 0.6, (*similarities, 12.0))]
+    hits.append(Hit("i3", 0.5, similarities))
     write_hits(data_bin / "hits.tsv", {"q1": hits})
     page = make(data_bin, truth=False)
-    assert len(Reader(page).with_class("of-lexical")) == 1
-    assert "<b>0.500</b>" in page
+    assert len(Reader(page).with_class("of-lexical")) == 2
+    for width, text in (("100%", "30.0"), ("40%", "12.0")):  # beside the best of the query
+        assert f'<u style="width:{width}"></u></i><b>{text}</b>' in page
 
 
 @pytest.mark.parametrize("fusion", ["max", "sum"])
