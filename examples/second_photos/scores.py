@@ -21,7 +21,9 @@ from fairseq_item.search.hits import read_hits, read_truth
 
 K = 10
 METHODS = {
+    "item-features": "ITEm + features",
     "item": "ITEm",
+    "untrained-features": "ITEm + features, untrained",
     "untrained": "ITEm, untrained",
     "tfidf": "TF-IDF of titles",
     "bm25": "BM25 of titles",

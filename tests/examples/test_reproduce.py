@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -143,12 +144,9 @@ def test_the_published_tables_are_those_of_the_published_numbers(settings, name,
         assert section.replace("## ", f"## {label}: ", 1) in published
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
+def make_table(out):
     """A whole table, made by the command; the trainings of a first call were killed."""
-    out = tmp_path_factory.mktemp("reproduce")
-    options = ["--size", "smoke", "--out", str(out)]
-    command = [sys.executable, str(FOLDER / "reproduce.py"), *options]
+    command = [sys.executable, str(FOLDER / "reproduce.py"), "--size", "smoke", "--out", str(out)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     cut_off = subprocess.Popen([*command, "--jobs", "2"], **quiet)
     begun = out / "runs" / "roberta" / "seed1" / "run.log"
@@ -160,11 +158,16 @@ def smoke(tmp_path_factory):
     assert not (out / "results.md").exists()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return out, options
+
+
+@pytest.fixture
+def smoke(shared_folder):
+    """What :func:`make_table` makes; not to be changed, for other tests read it, too."""
+    return shared_folder("reproduce", make_table)
 
 
 def test_smoke_table_has_every_row(smoke, settings):
-    out, _ = smoke
+    out = smoke
     results = (out / "results.md").read_text(encoding="utf-8")
     for entry in settings["models"].values():
         assert results.count(f"| {entry['label']} |") >= 3  # search, categories, unlike
@@ -179,28 +182,28 @@ def test_smoke_table_has_every_row(smoke, settings):
         assert (out / "runs" / name / "seed1" / "model" / "checkpoint_best.pt").exists()
 
 
-def test_only_what_is_missing_is_done_again(smoke):
+def test_only_what_is_missing_is_done_again(smoke, tmp_path):
     """As after a run that was cut off; the numbers come out as they were."""
     import reproduce
 
-    out, options = smoke
+    out = shutil.copytree(smoke, tmp_path / "copy")
     results = (out / "results.md").read_text(encoding="utf-8")
     done = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/model/done.json")}
     (out / "runs" / "clip" / "seed1" / "scores.csv").unlink()
     (out / "data-bin" / "image" / "query.json").unlink()  # packing it was cut off, too
-    reproduce.main(options)
+    reproduce.main(["--size", "smoke", "--out", str(out)])
     assert done == {path: path.stat().st_mtime_ns for path in done}
     assert (out / "runs" / "clip" / "seed1" / "scores.csv").exists()
     assert results == (out / "results.md").read_text(encoding="utf-8")
 
 
-def test_a_number_of_the_table_by_other_means(smoke, capsys):
+def test_a_number_of_the_table_by_other_means(smoke, tmp_path, capsys):
     """MAP@10 of the table equals that of item-search and item-evaluate on the same queries."""
     from tables import read_csv
 
-    out, _ = smoke
+    out = smoke
     run = out / "runs" / "item" / "seed1"
-    hits = str(run / "again.tsv")
+    hits = str(tmp_path / "again.tsv")
     search.main([str(run / "index"), f"--queries={run}/embeddings/query", "--out", hits])
     capsys.readouterr()
     evaluate.main(["--hits", hits, "--truth", str(out / "queries" / "truth.tsv")])
