@@ -133,9 +133,7 @@ class LexicalIndex:
         try:
             starts = np.load(paths[0])
             columns, weights = (
-                np.memmap(path, kind, mode, shape=(starts[-1],))
-                if starts[-1]
-                else np.zeros(0, kind)
+                _mapped(path, kind, mode, starts[-1])
                 for path, kind in zip(paths[1:], (np.int32, np.float32))
             )
         except (OSError, ValueError, EOFError) as error:
