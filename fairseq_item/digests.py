@@ -1,0 +1,69 @@
+"""Size and SHA-256 of files, kept beside them: what was changed or damaged later is noticed.
+
+The entries of a folder's files, ``{name: {"size": bytes, "sha256": hexadecimal}}``, lie under
+``files`` in the JSON file that is written last. Who opens the folder calls :func:`check`, which
+costs little whatever the size; ``item-verify`` and ``--verify`` read every byte.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fairseq_item.errors import InputError
+
+CHEAP = 1 << 20  # bytes; files up to this are always read
+
+
+def digest(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Size in bytes and SHA-256 in hexadecimal of a file: ``{"size": ..., "sha256": ...}``."""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"size": file.tell(), "sha256": found}
+
+
+def digests(folder: str | os.PathLike[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The entries of some files of a folder: dict of name -> :func:`digest`."""
+    return {name: digest(Path(folder) / name) for name in names}
+
+
+def check(
+    folder: str | os.PathLike[str], entries: Any, mend: str, everything: bool = False
+) -> None:
+    """Compare the files of a folder with their entries: sizes, and SHA-256 of those up to CHEAP.
+
+    Args:
+        folder: where the files lie.
+        entries: of :func:`digests`, as read from JSON; ``{}`` where an older version wrote none.
+        mend: what to do about a difference, for the message: "run item-index again".
+        everything: read the large files, too.
+
+    Raises:
+        InputError: a file is missing or another one, or ``entries`` are none.
+    """
+    if not isinstance(entries, dict):
+        raise InputError(f"{folder}: the entries of its files are damaged; {mend}")
+    for name, entry in entries.items():
+        size, sha256 = _entry(folder, name, entry, mend)
+        path = Path(folder) / name
+        try:
+            same = path.stat().st_size == size
+            if same and (everything or size <= CHEAP):
+                same = digest(path)["sha256"] == sha256
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror}); {mend}") from None
+        if not same:
+            raise InputError(f"{path} is not the file that was written here; {mend}")
+
+
+def _entry(folder: Any, name: str, entry: Any, mend: str) -> tuple[int, str]:
+    """Size and SHA-256 of one entry; a name never leads out of the folder."""
+    try:
+        size, sha256 = entry["size"], entry["sha256"]
+        inside = name == os.path.basename(name) and name not in ("", ".", "..")
+        if inside and isinstance(size, int) and isinstance(sha256, str):
+            return size, sha256
+    except (KeyError, TypeError):
+        pass
+    raise InputError(f"{folder}: the entry of its file {name!r} is damaged; {mend}")
