@@ -166,7 +166,7 @@ class Report:
         rates = [amount / second for second in seconds]
         first = self._first.setdefault(group, rates)
         row = {"name": name, "rate": median(rates), "least": min(rates), "most": max(rates)}
-        row["ratio"] = median(rate / other for rate, other in zip(rates, first))
+        row["ratio"] = median(rate / other if other else 0.0 for rate, other in zip(rates, first))
         self.rows.append({**row, "runs": len(rates), "group": group, **more})
 
     def write(self, folder):

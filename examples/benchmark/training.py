@@ -44,8 +44,11 @@ BATCHES = {"item_tiny": 64, "item_small": 32, "item_base": 16}
 GPU_BATCH, GPU_STEPS = 256, 10  # as many updates are timed together
 
 
-def updates_of(model, batch, steps=1):
-    """A function that makes so many updates of a model on a batch, both on one device."""
+def updates_of(model, batch, steps=1, synchronise=True):
+    """A function that makes so many updates of a model on a batch, both on one device.
+
+    It returns when they are done, or with ``synchronise`` false when a GPU has been told them.
+    """
     objectives = rivals.criterion()
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-4, fused=True)
 
@@ -55,7 +58,7 @@ def updates_of(model, batch, steps=1):
             loss, size, _ = objectives(model, batch)
             (loss / size).backward()
             optimizer.step()
-        if batch["id"].is_cuda:
+        if synchronise and batch["id"].is_cuda:
             torch.cuda.synchronize()
 
     return update
