@@ -6,6 +6,7 @@ costs little whatever the size; ``item-verify`` and ``--verify`` read every byte
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,3 +68,24 @@ def _entry(folder: Any, name: str, entry: Any, mend: str) -> tuple[int, str]:
     except (KeyError, TypeError):
         pass
     raise InputError(f"{folder}: the entry of its file {name!r} is damaged; {mend}")
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` (of JSON) with a digest of themselves under ``seal``, for a description."""
+    return {**values, "seal": _seal(values)}
+
+
+def unsealed(path: str | os.PathLike[str], values: dict[str, Any], mend: str) -> dict[str, Any]:
+    """Values that were read from a JSON file, without ``seal``; older versions wrote none.
+
+    Raises:
+        InputError: they are not what :func:`sealed` was given.
+    """
+    rest = {name: value for name, value in values.items() if name != "seal"}
+    if "seal" in values and values["seal"] != _seal(rest):
+        raise InputError(f"{path} was changed after it was written; {mend}")
+    return rest
+
+
+def _seal(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -13,14 +13,24 @@ class InputError(ValueError):
 
 
 def end_input_errors_with_one_line() -> None:
-    """Let an uncaught InputError end fairseq's commands as it ends our own."""
+    """Let an uncaught InputError or OSError end fairseq's commands as it ends our own."""
     if sys.excepthook is not _one_line:
         sys.excepthook = _one_line
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not issubclass(kind, InputError):
+    if not issubclass(kind, InputError | OSError):
         sys.__excepthook__(kind, error, trace)
         return
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {one_line(error)}\n")
     sys.exit(2)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line, whatever the program around it made of it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = str(error)
+    if "Original Traceback" in text:  # of a loader's worker process, which torch sends along
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split()) or type(error).__name__

@@ -1,12 +1,20 @@
 """Writing files so that a half-written one is never taken for whole, and none by mistake."""
 
 import fcntl
+import hashlib
 import os
+import platform
+import re
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_item.errors import InputError
+
+# The machine is a part of temporary names: on a shared disk others have processes of equal number.
+MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+# .NAME.MACHINE.PROCESS.tmp; an earlier version left the machine out.
+TEMPORARY = re.compile(r"\..+?(?:\.([0-9a-f]{8}))?\.(\d+)\.tmp")
 
 
 @contextmanager
@@ -18,15 +26,106 @@ def atomic_path(path):
 
     Yields:
         Path: write here. On an exception it is removed, and ``path`` is left as it was.
+
+    Raises:
+        InputError: the file cannot be written: the disk is full, say.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path):
+    return path.with_name(f".{path.name}.{MACHINE}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def writing(path):
+    """Let the block, which writes ``path``, end in an InputError where that cannot be written.
+
+    Raises:
+        InputError: in place of OSError; it names the file, or the one that the error names.
+    """
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # NumPy's, of a full disk, has no number.
+        reason = error.strerror or " ".join(str(error).split())
+        name = str(error.filename or path)
+        if TEMPORARY.fullmatch(Path(name).name):
+            name = path
+        raise InputError(
+            f"{name} cannot be written or read ({reason}); see its folder, permissions and disk"
+        ) from None
+
+
+def check_output(path):
+    """Find out before long work whether a file can be written at its end.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+
+    Raises:
+        InputError: it is a folder, or nothing can be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
+
+
+def allocate(path, size):
+    """Make a file of ``size`` bytes, zeros, whose room on the disk is its own.
+
+    A full disk is then found here, and not by SIGBUS when the file is mapped and written to.
+
+    Raises:
+        InputError: there is no such room.
+    """
+    with writing(path), open(path, "wb") as file:
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+
+
+def sweep(folder, name=None):
+    """Remove temporary files of killed runs of this machine: those whose process is no more.
+
+    Args:
+        folder: where they lie.
+        name: of the file that they were to become; None for all.
+    """
+    start = "." if name is None else f".{name}."
+    with os.scandir(folder) as entries:
+        found = [entry.name for entry in entries if entry.name.startswith(start)]
+    for temporary in found:
+        match = TEMPORARY.fullmatch(temporary)
+        if match and match[1] in (None, MACHINE) and not _alive(int(match[2])):
+            Path(folder, temporary).unlink(missing_ok=True)
+
+
+def _alive(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 def refuse_overwriting(source, outputs):
@@ -46,6 +145,23 @@ def refuse_overwriting(source, outputs):
 
 
 @contextmanager
+def locked_folder(folder):
+    """Hold the lock of a folder that a command writes to, so that a second run is refused.
+
+    Temporary files that killed runs left there are removed.
+
+    Args:
+        folder: made where it is missing.
+
+    Raises:
+        InputError: another process writes there, or nothing can be written there.
+    """
+    with locked(Path(folder) / ".lock"):
+        sweep(folder)
+        yield
+
+
+@contextmanager
 def locked(path):
     """Hold a lock file while the block runs; a killed process holds it no longer.
 
@@ -53,14 +169,18 @@ def locked(path):
         path: the lock file, removed at the end; its folder is made where it is missing.
 
     Raises:
-        InputError: another process holds it; the message names that process.
+        InputError: another process holds it (the message names that process), or it cannot be
+            written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(path) as file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _lock(path)
+    with file:
+        with writing(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            file.flush()
         try:
             yield
         finally:

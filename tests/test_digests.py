@@ -1,6 +1,7 @@
 """Files that are not those that were written are noticed."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -68,3 +69,12 @@ def test_damaged_entries_are_refused(folder, entries):
 
 def test_folders_without_entries_are_not_compared(folder):
     digests.check(folder, {}, "write it again", everything=True)
+
+
+def test_a_sealed_description_cannot_be_changed(folder):
+    values = {"dim": 3, "weights": [1.0, 0.5], "name": "a"}
+    kept = json.loads(json.dumps(digests.sealed(values)))
+    assert digests.unsealed("meta.json", kept, "write it again") == values
+    assert digests.unsealed("meta.json", values, "write it again") == values  # of an older version
+    with pytest.raises(InputError, match=r"meta\.json was changed after it was written; write it"):
+        digests.unsealed("meta.json", {**kept, "dim": 4}, "write it again")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import fairseq_item
 from fairseq_item import progress
-from fairseq_item.errors import InputError
+from fairseq_item.errors import InputError, one_line
 
 
 class Parser(argparse.ArgumentParser):
@@ -223,16 +223,15 @@ def run(main: Callable[[Any], object], argv: Sequence[str] | None = None) -> NoR
     """Run a command's ``main(argv)`` and turn bad input into one line and exit status 2.
 
     Raises:
-        SystemExit: always; status 0 after success, 2 after ``InputError``, 130 after Ctrl-C.
+        SystemExit: always; status 0 after success, 2 after ``InputError`` or ``OSError``, 130
+            after Ctrl-C.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s | %(levelname)s | %(message)s", stream=sys.stderr
     )
     try:
         main(argv)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
@@ -240,4 +239,10 @@ def run(main: Callable[[Any], object], argv: Sequence[str] | None = None) -> NoR
         # The reader (head, less) left; keep Python from complaining again while it shuts down.
         sys.stderr.close()
         sys.exit(0)
+    except (InputError, OSError) as error:
+        sys.stderr.write(f"error: {one_line(error)}\n")
+        sys.exit(2)
+    except MemoryError:
+        sys.stderr.write("error: there is not enough memory for this\n")
+        sys.exit(2)
     sys.exit(0)
