@@ -5,13 +5,12 @@ or both (``--title``, ``--image``), which a checkpoint embeds.
 """
 
 import sys
-from pathlib import Path
 
 from fairseq_item.commands.common import Parser, add_answers, amount, positive, run, say
-from fairseq_item.errors import InputError
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.hits import SIMILARITIES, write_hits
 from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.query_model import model_of
 from fairseq_item.search.search import (
     answers,
     check_dims,
@@ -27,19 +26,8 @@ def _query(args, index):
     if args.queries is not None:
         queries = open_queries(index, args.index, args.queries)
         return queries.queries, queries.ids
-    if index.meta.get("untrained"):
-        raise InputError(f"{args.index} holds an untrained model's embeddings; give --queries")
-    checkpoint = args.checkpoint or index.meta.get("checkpoint")
-    if not checkpoint or not Path(checkpoint).exists():
-        raise InputError(
-            f"checkpoint {checkpoint!r} is not there; give the one that made {args.index} "
-            "as --checkpoint"
-        )
-    digest = index.meta.get("checkpoint_digest")
-    features = index.meta.get("features")
-    if features and args.weights_file:
-        features = {**features, "weights_file": args.weights_file}
-    embedded = embed_query(checkpoint, args.title, args.image, digest, features)
+    model = model_of(index.meta, args.index, args.checkpoint, args.weights_file)
+    embedded = embed_query(title=args.title, image=args.image, **model)
     check_dims(index, args.index, {name: rows.shape[1] for name, rows in embedded.items()})
     return lambda *some: {**embedded, "lexical": [args.title or ""]}, ["query"]
 

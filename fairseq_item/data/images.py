@@ -8,7 +8,15 @@ from PIL import Image, ImageOps
 
 from fairseq_item.data.image_root import ImageRoot
 
-__all__ = ["FITS", "MAX_PIXELS", "ImageError", "ImageRoot", "decode_image", "fit_square"]
+__all__ = [
+    "FITS",
+    "MAX_PIXELS",
+    "ImageError",
+    "ImageRoot",
+    "decode_image",
+    "fit_square",
+    "open_image",
+]
 
 FITS = ("pad", "crop", "stretch")
 # Width times height of the stored image, checked before anything is decoded: 268 MB as RGB.
@@ -32,6 +40,33 @@ class ImageError(ValueError):
     """An image that cannot be used; the message is the reason, in a few words."""
 
 
+def open_image(data, max_pixels=MAX_PIXELS):
+    """Read the header of an image; nothing is decoded.
+
+    Args:
+        data: bytes of the file.
+        max_pixels: width times height that is accepted, ``MAX_PIXELS`` or less.
+
+    Returns:
+        PIL.Image.Image: not yet loaded.
+
+    Raises:
+        ImageError: the data is empty, in no known format, or the image has more pixels.
+    """
+    if not data:
+        raise ImageError("empty file")
+    try:
+        image = Image.open(BytesIO(data), formats=_known_formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"huge: more than {max_pixels} pixels") from None
+    except Exception:  # Pillow's parsers raise whatever a damaged header leads them to
+        raise ImageError("unreadable: not an image in a known format") from None
+    if image.width * image.height > max_pixels:
+        size = f"{image.width} x {image.height}"
+        raise ImageError(f"huge: {size} pixels, the limit is {max_pixels}")
+    return image
+
+
 def decode_image(data, target=None):
     """Decode an image into RGB, upright, on white where it is transparent.
 
@@ -50,17 +85,7 @@ def decode_image(data, target=None):
         ImageError: the data is empty, in no known format, cut off, damaged, or the image has
             more than ``MAX_PIXELS`` pixels.
     """
-    if not data:
-        raise ImageError("empty file")
-    try:
-        image = Image.open(BytesIO(data), formats=_known_formats())
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"huge: more than {MAX_PIXELS} pixels") from None
-    except Exception:  # Pillow's parsers raise whatever a damaged header leads them to
-        raise ImageError("unreadable: not an image in a known format") from None
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise ImageError(f"huge: {size} pixels, the limit is {MAX_PIXELS}")
+    image = open_image(data)
     try:
         if target is not None:
             image.draft(None, (2 * target, 2 * target))

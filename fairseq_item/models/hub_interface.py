@@ -58,8 +58,8 @@ class ItemHubInterface(nn.Module):
 
         Args:
             titles: list of n strings, None where a product has no title; or None for no titles.
-            images: list of n images: a path, a PIL image, or None; or None for no images.
-                A path is read exactly as the images of a catalogue are.
+            images: list of n images: a path, the bytes of a file, a PIL image, or None; or None
+                for no images. Files are read exactly as the images of a catalogue are.
             batch_size: products computed at once; it does not change the result.
             features: ``FrozenNetwork`` of ``load_network``, the one that item-features used for
                 the catalogue: its features are joined to the image embedding, as item-embed does.
@@ -165,7 +165,7 @@ class ItemHubInterface(nn.Module):
         """
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             begun = [
-                pool.submit(self._patches, image) if isinstance(image, (str, Path)) else None
+                pool.submit(self._patches, image) if isinstance(image, (str, bytes, Path)) else None
                 for image in images
             ]
             return np.stack(
@@ -195,7 +195,7 @@ def _pooled(network, images):
 
 def _one_each(titles, images):
     """Both as lists of one length, None for what is not given."""
-    if isinstance(titles, (str, bytes)) or isinstance(images, (str, Path, Image.Image)):
+    if isinstance(titles, (str, bytes)) or isinstance(images, (str, bytes, Path, Image.Image)):
         raise InputError("titles and images are lists; put the title or image into one")
     if titles is None and images is None:
         raise InputError("give titles, images or both")
@@ -213,12 +213,14 @@ def _open(image, target):
             return to_rgb(image)
         except Exception as error:  # the pixels of an opened file are read only here
             raise InputError(f"{image} cannot be used: {error}; give another image") from None
+    name = "the image" if isinstance(image, bytes) else image
     try:
-        return decode_image(Path(image).read_bytes(), target)
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        return decode_image(data, target)
     except OSError as error:
-        raise InputError(f"{image} cannot be read ({error.strerror}); check the path") from None
+        raise InputError(f"{name} cannot be read ({error.strerror}); check the path") from None
     except ImageError as error:
-        raise InputError(f"{image} cannot be used: {error}; give another image") from None
+        raise InputError(f"{name} cannot be used: {error}; give another image") from None
 
 
 def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):

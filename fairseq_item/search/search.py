@@ -15,6 +15,7 @@ from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
 from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
+from fairseq_item.search.query_model import QueryModel
 
 # Queries worked on at a time, and answers.
 QUERIES_A_TIME = 1024
@@ -217,29 +218,7 @@ def embed_query(checkpoint, title=None, image=None, digest=None, features=None):
     """
     if image is not None and not Path(image).is_file():
         raise InputError(f"{image} is not there; name an image file")
-    from fairseq_item import ItemModel
-
-    model = ItemModel.from_pretrained(str(checkpoint))
-    if digest is not None and model.digest != digest:
-        raise InputError(f"{checkpoint} is not the checkpoint that the index was built with")
-    network = _load_network(features) if features and image is not None else None
-    arrays = model.encode(titles=[title], images=[image], features=network)
-    found = dict(zip(EMBEDDINGS, (np.asarray(array, np.float32) for array in arrays)))
-    if features and network is None:  # without an image there is nothing to compute
-        found["image"] = np.zeros((1, found["image"].shape[1] + features["dim"]), np.float32)
-    return found
-
-
-def _load_network(features):
-    from fairseq_item.data.frozen import load_network
-
-    network = load_network(features["network"], features["weights_file"])
-    if network.digest != features["weights"]:
-        raise InputError(
-            f"the weights of {network.name} here are not those that the index was built with; "
-            "name their file with --weights-file"
-        )
-    return network
+    return QueryModel(checkpoint, digest, features).embed(title, image)
 
 
 def table(index, hits):

@@ -413,7 +413,7 @@ class FakeModel:
     asked = ()
 
     @classmethod
-    def from_pretrained(cls, checkpoint):
+    def from_pretrained(cls, checkpoint, device):
         return cls()
 
     def encode(self, titles, images, features):

@@ -1,0 +1,104 @@
+"""The model of an index, loaded once, that embeds what is asked for: titles and images."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_item.errors import InputError
+from fairseq_item.search.embeddings import EMBEDDINGS
+
+
+def model_of(meta, index_path, checkpoint=None, weights_file=None):
+    """What embeds queries of an index.
+
+    Args:
+        meta: of the index.
+        index_path: where it lies, for messages.
+        checkpoint: model folder or checkpoint file; None takes the one that the index names.
+        weights_file: state dict of the network whose features the index has; None takes the one
+            that it names.
+
+    Returns:
+        dict: keywords of :class:`QueryModel`.
+
+    Raises:
+        InputError: the index was not made with a trained model, or the checkpoint is not there.
+    """
+    if meta.get("untrained"):
+        raise InputError(f"{index_path} holds an untrained model's embeddings; give --queries")
+    checkpoint = checkpoint or meta.get("checkpoint")
+    if not checkpoint or not Path(checkpoint).exists():
+        raise InputError(
+            f"checkpoint {checkpoint!r} is not there; give the one that made {index_path} "
+            "as --checkpoint"
+        )
+    features = meta.get("features")
+    if features and weights_file:
+        features = {**features, "weights_file": weights_file}
+    digest = meta.get("checkpoint_digest")
+    return {"checkpoint": checkpoint, "digest": digest, "features": features}
+
+
+class QueryModel:
+    """Embeds products that are given by title, image or both.
+
+    Args:
+        checkpoint: model folder or checkpoint file.
+        digest: digest that the checkpoint must have, or None.
+        features: description of the network whose features are joined to the image embedding, as
+            an index's ``meta["features"]``; None for none.
+        device: where both run.
+
+    Raises:
+        InputError: the checkpoint is another one.
+    """
+
+    def __init__(self, checkpoint, digest=None, features=None, device="cpu"):
+        from fairseq_item import ItemModel
+
+        self.hub = ItemModel.from_pretrained(str(checkpoint), device=device)
+        if digest is not None and self.hub.digest != digest:
+            raise InputError(f"{checkpoint} is not the checkpoint that the index was built with")
+        self.features, self.device = features, device
+
+    @cached_property
+    def network(self):
+        """The ``FrozenNetwork`` of the features, None for none; loaded when first asked for.
+
+        Raises:
+            InputError: it is not there, or is another one.
+        """
+        if not self.features:
+            return None
+        from fairseq_item.data.frozen import load_network
+
+        features = self.features
+        network = load_network(features["network"], features["weights_file"], self.device)
+        if network.digest != features["weights"]:
+            raise InputError(
+                f"the weights of {network.name} here are not those that the index was built with; "
+                "name their file with --weights-file"
+            )
+        return network
+
+    def embed(self, title=None, image=None):
+        """Embed one product.
+
+        Args:
+            title: str, or None.
+            image: path of an image, the bytes of one, or None.
+
+        Returns:
+            dict: embedding -> (1, d) float32.
+
+        Raises:
+            InputError: the image cannot be used, or the network is another one.
+        """
+        network = self.network if image is not None else None
+        arrays = self.hub.encode(titles=[title], images=[image], features=network)
+        found = dict(zip(EMBEDDINGS, (np.asarray(array, np.float32) for array in arrays)))
+        if self.features and network is None:  # without an image there is nothing to compute
+            width = found["image"].shape[1] + self.features["dim"]
+            found["image"] = np.zeros((1, width), np.float32)
+        return found
