@@ -7,7 +7,9 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 
 # Console script item-NAME -> fairseq_item/commands/NAME.py.
+# A name that Python keeps to itself has a "_" behind it there.
 COMMANDS = (
+    "import_",
     "split",
     "bpe",
     "pack",
@@ -71,6 +73,8 @@ setup(
         "benchmark": ["transformers>=4.50", "sentence-transformers>=4.0", "webdataset>=0.2.100"],
     },
     entry_points={
-        "console_scripts": [f"item-{name} = fairseq_item.commands.{name}:cli" for name in COMMANDS]
+        "console_scripts": [
+            f"item-{name.rstrip('_')} = fairseq_item.commands.{name}:cli" for name in COMMANDS
+        ]
     },
 )

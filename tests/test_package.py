@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PREPROCESSING = ("split", "bpe", "pack", "features", "binarize", "relist", "queries", "demo")
+PREPROCESSING = (
+    "split", "bpe", "pack", "features", "binarize", "relist", "queries", "demo", "import_",
+)  # fmt: skip
 LIGHT = (
     "fairseq_item", "fairseq_item.commands.common", "fairseq_item.files",
     *(f"fairseq_item.commands.{name}" for name in PREPROCESSING),
@@ -72,7 +74,7 @@ def test_no_module_prints():
             assert not re.search(r"\bprint\(", path.read_text(encoding="utf-8")), path
 
 
-@pytest.mark.parametrize("room", ["preprocess", "demo"])
+@pytest.mark.parametrize("room", ["preprocess", "demo", "feeds"])
 def test_libraries_know_no_arguments(room):
     """They take plain values, and are called from Python as they are by commands."""
     for path in (ROOT / "fairseq_item" / room).rglob("*.py"):

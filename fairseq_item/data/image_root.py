@@ -51,6 +51,16 @@ class ImageRoot:
         key = _inside(name)
         return self._read_file(key) if self._members is None else self._read_member(key)
 
+    def names(self):
+        """Yield the names of all files, of a folder in sorted order, those in subfolders too."""
+        if self._members is not None:
+            yield from self._members
+            return
+        for folder, subfolders, files in os.walk(self.path):
+            subfolders.sort()
+            inside = Path(folder).relative_to(self.path)
+            yield from ((inside / name).as_posix() for name in sorted(files))
+
     def _read_file(self, key):
         path = self.path / key
         try:
