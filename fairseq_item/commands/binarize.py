@@ -1,7 +1,7 @@
 """Titles of DATA_BIN/items/{split}.tsv to DATA_BIN/title, leaf categories to DATA_BIN/label.
 
-Needs title/bpe.model and title/dict.txt (item-bpe) and items/ (item-pack). Titles are
-stored whole; the model cuts them to the length that it takes.
+Needs the vocabulary in title/ (item-bpe) and items/ (item-pack). Titles are stored whole; the
+model cuts them to the length that it takes.
 
 title/{split}.bin and .idx are, byte for byte, what fairseq itself writes for the same tokens.
 To make them with its tools, write each title's tokens on a line, then preprocess:
@@ -17,7 +17,7 @@ A category that training does not have, or none, is <unk>; how many there are is
 from pathlib import Path
 
 from fairseq_item.commands.common import Parser, run, say, splits
-from fairseq_item.data.titles import SPECIALS, TitleTokenizer
+from fairseq_item.data.titles import SPECIALS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.preprocess.binarize import binarize_labels, binarize_titles, has_labels, label_ids
 
@@ -36,7 +36,7 @@ def main(argv=None):
     names = names or sorted(path.stem for path in (root / "items").glob("*.tsv"))
     if not names:
         raise InputError(f"{root / 'items'} has no .tsv file; run item-pack first")
-    tokenizer = TitleTokenizer(root / "title" / "bpe.model", root / "title" / "dict.txt")
+    tokenizer = open_tokenizer(root / "title")
     for name in names:
         counts = binarize_titles(root, name, tokenizer)
         empty = f", {counts.empty} of them empty" if counts.empty else ""

@@ -4,6 +4,9 @@ Writes DIR/bpe.model (SentencePiece) and DIR/dict.txt (fairseq: every token and 
 occurs in the given titles, the most frequent first). Characters too rare for a token of their
 own, emojis for instance, are spelt in bytes, so no title holds anything unknown.
 Give the training split only: tokens must not be learnt from what is evaluated on.
+
+With --vocab nothing is learnt: DIR/wordpiece.json and DIR/dict.txt hold the WordPiece vocabulary
+of a pretrained BERT, which --init-text of a training needs (docs/pretrained.md).
 """
 
 import logging
@@ -12,7 +15,9 @@ from pathlib import Path
 
 from fairseq_item.commands.columns import add_columns, columns_of
 from fairseq_item.commands.common import Parser, add_seed, fraction, positive, run, say
+from fairseq_item.data.wordpiece import FILE
 from fairseq_item.errors import InputError
+from fairseq_item.preprocess import wordpiece
 from fairseq_item.preprocess.bpe import NORMALIZATION, learn, read_titles, write
 
 logger = logging.getLogger(__name__)
@@ -33,6 +38,10 @@ def main(argv=None):
         help="fold: upper and lower case are the same, for sellers shout; keep: they differ",
     )  # fmt: skip
     parser.add_argument(
+        "--vocab", metavar="FILE",
+        help="a BERT's vocab.txt (--case says whether it is of lower case) or tokenizer.json",
+    )  # fmt: skip
+    parser.add_argument(
         "--character-coverage", type=fraction, default=0.9999,
         help="part of all characters that must have tokens; the rarest are spelt in bytes",
     )  # fmt: skip
@@ -51,13 +60,24 @@ def main(argv=None):
     if args.vocab_size > LARGEST:
         raise InputError(f"--vocab-size {args.vocab_size} is more than {LARGEST}; use 50000 or so")
     titles = read_titles(args.catalogs, columns_of(args), args.max_titles, args.seed)
+    out = Path(args.out)
+    if args.vocab:
+        content = wordpiece.read_vocabulary(args.vocab, args.case)
+        counts = wordpiece.count_tokens(content, titles)
+        wordpiece.write(out, content, counts)
+        say(f"{out / FILE}: {len(counts)} tokens of {args.vocab}")
+        _say_dictionary(out, counts)
+        return
     start = time.monotonic()
     bpe, counts = learn(titles, args.vocab_size, args.case, args.character_coverage)
     logger.info("%d tokens learnt in %.1f s", len(counts), time.monotonic() - start)
 
-    out = Path(args.out)
     write(out, bpe, counts)
     say(f"{out / 'bpe.model'}: {len(counts)} tokens from {len(titles)} titles")
+    _say_dictionary(out, counts)
+
+
+def _say_dictionary(out, counts):
     say(f"{out / 'dict.txt'}: {sum(count > 0 for count in counts.values())} of them occur there")
 
 

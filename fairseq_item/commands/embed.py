@@ -52,7 +52,8 @@ def parser() -> Parser:
     p.add_argument(
         "--untrained",
         action="store_true",
-        help="forget the weights and draw new ones: the lower bound that training has to beat",
+        help="forget the weights and draw new ones, or take those that training started from: the "
+        "lower bound that it has to beat",
     )
     p.add_argument(
         "--features",
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
     from fairseq_item import ItemModel
+    from fairseq_item.models.pretrained_start import start
 
     rank, world = _join_group()
     hub = ItemModel.from_pretrained(args.checkpoint, device=choose_device(args.device, rank))
@@ -78,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.untrained:
         torch.manual_seed(args.seed)
         hub.model.reset_parameters()
+        start(hub.model, hub.cfg.model, hub.dictionary)
     for names, out in [(args.splits, args.out), *args.also]:
         _embed(args, hub, names, out, rank, world)
     _leave_group()

@@ -11,7 +11,6 @@ A further network is a ``Network``, entered in ``NETWORKS``.
 
 import hashlib
 import logging
-import pickle
 import time
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fairseq_item.data.weights import read_weights
 from fairseq_item.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -209,13 +209,11 @@ def _load_weights(network, file, head, name):
     if file is None:
         raise InputError(f"{name} needs its weights; give the file of its state dict")
     setattr(network, head, nn.Identity())
+    state = read_weights(file, f"the weights of {name}")
+    state = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        state = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
         network.load_state_dict(state)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror})") from None
-    except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
+    except RuntimeError as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{file} does not hold the weights of {name} ({reason})") from None
 

@@ -46,6 +46,25 @@ def read_dictionary(path):
     return ids
 
 
+TOKENIZERS = ("bpe.model", "wordpiece.json")  # the file beside dict.txt says which it is
+
+
+def open_tokenizer(folder):
+    """The tokenizer of a folder, title/ of a data-bin or a model's: SentencePiece or WordPiece.
+
+    Returns:
+        :class:`TitleTokenizer`.
+
+    Raises:
+        InputError: as of that.
+    """
+    from fairseq_item.data.wordpiece import FILE, WordPieceTokenizer
+
+    if (folder / FILE).exists():
+        return WordPieceTokenizer(folder / FILE, folder / "dict.txt")
+    return TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
+
+
 class TitleTokenizer:
     """Titles to BPE tokens and their ids in fairseq's numbering.
 
@@ -77,7 +96,7 @@ class TitleTokenizer:
         return len(self.ids)
 
     def tokens(self, title):
-        """The title's BPE tokens, a list of strings; empty for an empty title."""
+        """The title's tokens, a list of strings; empty for an empty title."""
         return self._bpe.encode(clean_title(title), out_type=str)
 
     def encode(self, title):

@@ -1,6 +1,7 @@
 """A trained model in use: strings and images in, embeddings or leaf categories out.
 
-All that is needed lies in one folder: the checkpoint, ``dict.txt`` and ``bpe.model``.
+All that is needed lies in one folder: the checkpoint, ``dict.txt`` and ``bpe.model`` (or
+``wordpiece.json``).
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from fairseq_item.data.collate import collate_titles
 from fairseq_item.data.dictionary import load_dictionary
 from fairseq_item.data.images import ImageError, decode_image, fit_square, to_rgb
 from fairseq_item.data.patches import patchify
-from fairseq_item.data.titles import TitleTokenizer
+from fairseq_item.data.titles import TOKENIZERS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.search.image_features import join
@@ -228,7 +229,8 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     path = Path(path)
     checkpoint = path / checkpoint_file if path.is_dir() else path
     folder = checkpoint.parent
-    for needed in (checkpoint, folder / "dict.txt", folder / "bpe.model"):
+    tokenizer = next((name for name in TOKENIZERS if (folder / name).exists()), TOKENIZERS[0])
+    for needed in (checkpoint, folder / "dict.txt", folder / tokenizer):
         if not needed.exists():
             raise InputError(
                 f"{needed} is missing; a model folder holds a checkpoint, dict.txt and bpe.model"
@@ -252,7 +254,7 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
         raise InputError(f"{checkpoint} does not fit {folder}/dict.txt: {reason}") from None
     with open(checkpoint, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    tokenizer = TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
+    tokenizer = open_tokenizer(folder)
     hub = ItemHubInterface(
         model,
         cfg,

@@ -8,6 +8,8 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
+from fairseq_item.models.pretrained_start import StartConfig
+from fairseq_item.models.pretrained_text import BERT_EPS
 from fairseq_item.models.product_model import ProductModel
 from fairseq_item.models.sizes import EncoderConfig, build_encoder, transformer_sizes
 from fairseq_item.modules.embeddings import ItemEmbedding
@@ -17,7 +19,7 @@ from fairseq_item.modules.pooling import mean_of_tokens
 
 
 @dataclass
-class ItemModelConfig(EncoderConfig):
+class ItemModelConfig(StartConfig, EncoderConfig):
     """Sizes of ITEm; the defaults are item_base, the paper's."""
 
     embed_layers: ChoiceEnum(["last", "all"]) = field(
@@ -108,6 +110,8 @@ class ItemModel(ProductModel):
             sizes.patch_dim,
             cfg.dropout,
         )
+        if cfg.init_text:
+            self.embedding.norm.eps = BERT_EPS
         self.encoder = build_encoder(cfg)
         self.itm = nn.Linear(dim, 2)
         self.mlm = TokenTransform(dim)
@@ -121,6 +125,21 @@ class ItemModel(ProductModel):
     def reset_parameters(self):
         """Draw all weights anew: normal with deviation 0.02, biases zero, as in BERT."""
         self.apply(_initialise)
+
+    def title_parts(self):
+        """What :func:`fairseq_item.models.pretrained_text.start_title` takes."""
+        parts = self.embedding
+        nn.init.zeros_(parts.modality.weight.data[0])  # it is a part of the positions then
+        return {
+            "token": parts.token,
+            "position": parts.title_position,
+            "norm": parts.norm,
+            "encoder": self.encoder,
+        }
+
+    def image_parts(self):
+        """What :func:`fairseq_item.models.pretrained_image.start_image` takes."""
+        return {"patch": self.embedding.patch, "position": self.embedding.patch_position}
 
     @classmethod
     def from_pretrained(cls, path, checkpoint_file="checkpoint_best.pt", device="cpu"):

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 
+from fairseq_item.data import wordpiece
 from fairseq_item.data.catalog import Columns, read_catalog
 from fairseq_item.data.text import clean_title
 from fairseq_item.errors import InputError
@@ -160,8 +161,9 @@ def dictionary_text(counts):
 
 
 def write(folder, bpe, counts):
-    """Write ``bpe.model`` and ``dict.txt``."""
+    """Write ``bpe.model`` and ``dict.txt``, in place of another tokenizer."""
     with atomic_path(folder / "bpe.model") as path:
         path.write_bytes(bpe.serialized_model_proto())
     with atomic_path(folder / "dict.txt") as path:
         path.write_text(dictionary_text(counts), encoding="utf-8", newline="\n")
+    (folder / wordpiece.FILE).unlink(missing_ok=True)

@@ -18,10 +18,12 @@ from fairseq_item.data.dictionary import load_dictionary
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import Augmentation, Geometry
 from fairseq_item.data.sharded import open_split, shard_names
+from fairseq_item.data.titles import TOKENIZERS
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError, end_input_errors_with_one_line
 from fairseq_item.files import atomic_path
 from fairseq_item.models.hub_interface import read_checkpoint
+from fairseq_item.models.pretrained_start import start
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.old_checkpoints import rename_settings
 from fairseq_item.tasks.prefetching import end_prefetching_at_exit
@@ -108,12 +110,19 @@ class ProductTask(FairseqTask):
             )
         model = super().build_model(cfg, from_checkpoint)
         self.sees_images = getattr(model, "sees_images", True)
+        if not from_checkpoint and not self._resumed_from():
+            start(model, cfg, self.dictionary)
         return model
+
+    def _resumed_from(self):
+        """The checkpoint that training will resume from, None without one."""
+        checkpoint = Path(self.cfg.save_dir) / self.cfg.restore_file
+        return checkpoint if checkpoint.is_file() else None
 
     def _resumed_dtype(self):
         """The precision of the checkpoint that training will resume from, None without one."""
-        checkpoint = Path(self.cfg.save_dir) / self.cfg.restore_file
-        if not checkpoint.is_file():
+        checkpoint = self._resumed_from()
+        if checkpoint is None:
             return None
         kept = read_checkpoint(checkpoint)["cfg"]["model"].get("compute_dtype")
         logger.info("--compute-dtype auto is %s, as in %s", kept, checkpoint)
@@ -140,14 +149,14 @@ class ProductTask(FairseqTask):
         return Augmentation((self.cfg.crop_min_scale, 1.0), self.cfg.flip_prob)
 
     def begin_epoch(self, epoch, model):
-        """Put the dictionary and the BPE model beside the checkpoints, which then stand alone.
+        """Put the dictionary and the tokenizer beside the checkpoints, which then stand alone.
 
         Raises:
             InputError: files of another vocabulary lie there.
         """
         if self.cfg.no_save:
             return
-        for name in ("dict.txt", "bpe.model"):
+        for name in ("dict.txt", *TOKENIZERS):
             source = Path(self.cfg.data) / "title" / name
             target = Path(self.cfg.save_dir) / name
             if not source.exists():
