@@ -141,14 +141,15 @@ class Canvas:
 
     Args:
         side: side of the layer in pixels.
+        view: "front", "back" or, for round products, "side": what a drawing shows of them.
 
     Attributes:
         image: RGB image, black where nothing was drawn.
         alpha: L image, 255 where something was.
     """
 
-    def __init__(self, side):
-        self.side = side
+    def __init__(self, side, view="front"):
+        self.side, self.view = side, view
         self.image = Image.new("RGB", (side, side))
         self.alpha = Image.new("L", (side, side))
         self._draw = ImageDraw.Draw(self.image)
@@ -204,6 +205,16 @@ class Canvas:
         points = np.asarray(points)
         for start in range(0, len(points) - 1, 2 * dash):
             self.line(points[start : start + dash + 1], colour, 0.004)
+
+    def stamp(self, image, alpha, left, top, right):
+        """Draw a cutout into a square; ``left``, ``top`` and ``right`` in units of the side."""
+        side = round((right - left) * self.side)
+        image, alpha = (part.resize((side, side)) for part in (image, alpha))
+        # Hard edges, as of all that is on a layer.
+        alpha = alpha.point(lambda value: 255 * (value > 127))
+        position = (round(left * self.side), round(top * self.side))
+        self.image.paste(image, position, alpha)
+        self.alpha.paste(255, position, alpha)
 
     def cutout(self, size):
         """The layer brought to ``size`` pixels: image, multiplied by its alpha, and alpha."""

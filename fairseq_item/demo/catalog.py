@@ -11,16 +11,16 @@ from random import Random
 from PIL import Image
 
 from fairseq_item.data.tsv import TsvWriter
-from fairseq_item.demo.canvas import Canvas
 from fairseq_item.demo.products import FAMILY, product
 from fairseq_item.demo.scene import photograph
+from fairseq_item.demo.stage import WORN
 from fairseq_item.demo.titles import listing_title
+from fairseq_item.demo.views import choose_views, cut_out, nearest_part
 from fairseq_item.files import atomic_path
 from fairseq_item.parallel import map_in_order
 from fairseq_item.progress import progress
 
-FIELDS = ("id", "title", "image", "meta_category", "leaf_category", "product")
-SUPERSAMPLING = 2
+FIELDS = ("id", "title", "image", "meta_category", "leaf_category", "product", "view")
 SHEET_FAMILIES = 21  # one of each leaf category
 
 
@@ -31,11 +31,9 @@ def draw_listings(number, seed, listings, size):
         list of (row, JPEG bytes): row is a dict with the columns ``FIELDS``.
     """
     item = product(seed, number)
-    canvas = Canvas(size * SUPERSAMPLING)
-    item.leaf.draw(canvas, item.look)
-    cutout = canvas.cutout(size)
+    rng = Random(f"{seed}/listings/{number}")
     result = []
-    for listing in range(Random(f"{seed}/listings/{number}").randint(*listings)):
+    for listing, view in enumerate(choose_views(rng, rng.randint(*listings))):
         name = f"{seed}/listing/{number}/{listing}"
         rng = Random(name)
         row = {
@@ -44,9 +42,13 @@ def draw_listings(number, seed, listings, size):
             "meta_category": item.leaf.meta,
             "leaf_category": item.leaf.name,
             "product": f"p{number:06d}",
+            "view": view,
         }
         row["image"] = f"{row['id']}.jpg"
-        image = photograph(rng, cutout, item.leaf.stands)
+        cutout = cut_out(item, view, size, rng)
+        worn = view == "staged" and item.leaf.name in WORN
+        aim = nearest_part(cutout[1], rng) if view == "detail" else None
+        image = photograph(rng, cutout, size, item.leaf.stands, worn, aim)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=rng.randint(55, 95))
         result.append((row, buffer.getvalue()))

@@ -53,6 +53,9 @@ def draw_sneaker(c, look):
         for i in range(9):
             x = heel + 0.03 + i * 0.085
             c.line([(x, 0.80), (x + 0.03, 0.825)], look.accent, 0.008)
+    if c.view == "back":  # a shoe's other side
+        for i in range(4):
+            c.part(ellipse(0.4 + i * 0.035, 0.68, 0.009, 0.009), darker(look.colour, 0.6), None)
     if look.shape != 3:
         lace = (246, 246, 246) if bright(look.colour) < 0.75 else (60, 60, 66)
         steps = 6 if look.shape == 1 else 4
@@ -103,7 +106,7 @@ def draw_boot(c, look):
             darker(look.colour, 0.5),
             "flat",
         )
-    elif look.shape == 2:
+    if (look.shape == 2) != (c.view == "back"):  # a zip
         c.line(smooth([(0.3, top + 0.06), (0.32, 0.5), (0.33, 0.75)], False), STEEL, 0.008)
     c.stitches(smooth([(0.25, 0.6), (0.42, 0.66), (0.66, 0.77)], False), lighter(look.colour, 0.35))
     emblem(c, look.emblem, 0.37, 0.5, 0.08, look.accent, look.colour)
@@ -114,7 +117,8 @@ def draw_backpack(c, look):
     material = print_on(c.side, look.pattern, look.colours)
     wide = 0.02 * look.proportions[0]
     dark = darker(look.colour, 0.45)
-    for sign in (1, -1):
+    back = c.view == "back"
+    for sign in (1, -1) if not back else ():
         strap = smooth([(0.5 + sign * 0.12, 0.12), (0.5 + sign * (0.34 + wide), 0.35),
                         (0.5 + sign * (0.3 + wide), 0.75)], False)  # fmt: skip
         c.part(band(strap, 0.05), dark, "round")
@@ -124,6 +128,16 @@ def draw_backpack(c, look):
     radius = {0: 0.17, 1: 0.07, 2: 0.05, 3: 0.12}[look.shape]
     c.part(box(0.25 - wide, 0.09, 0.75 + wide, 0.93, radius), material, "cloth", 1.1)
     seam = darker(look.colour, 0.35)
+    if back:
+        c.part(box(0.33, 0.3, 0.67, 0.84, 0.08), darker(look.colour, 0.25), "cloth2")
+        for sign in (1, -1):
+            strap = smooth([(0.5 + sign * 0.07, 0.12), (0.5 + sign * 0.15, 0.3),
+                            (0.5 + sign * 0.19, 0.6), (0.5 + sign * 0.22, 0.9)],
+                           False)  # fmt: skip
+            c.part(band(strap, 0.075), dark, "round")
+            c.stitches(strap, look.accent)
+        c.part(box(0.46, 0.15, 0.54, 0.2, 0.006), look.accent, "flat")
+        return
     if look.shape == 1:
         c.part(box(0.235 - wide, 0.1, 0.765 + wide, 0.27, 0.06), look.colour, "tube", 1.1)
         c.part(box(0.47, 0.1, 0.53, 0.42), look.accent, "flat")
@@ -178,7 +192,13 @@ def draw_handbag(c, look):
     else:
         body = box(0.13 - wide, 0.44, 0.87 + wide, 0.88, 0.06)
     c.part(body, material, "cloth" if look.fold else "gloss", 0.9)
-    if look.shape in (1, 3):
+    back = c.view == "back"
+    if back:
+        c.line([(0.3, 0.6), (0.7, 0.6)], darker(look.colour, 0.45), 0.014)
+        c.part(box(0.68, 0.59, 0.72, 0.612, 0.004), metal, "metal")
+    if look.shape in (1, 3) and back:
+        c.part(box(0.13 - wide, 0.435, 0.87 + wide, 0.49, 0.02), material, "gloss", 0.8)
+    elif look.shape in (1, 3):
         flap = mirrored((0.5, 0.435), (0.86 + wide, 0.435, 0), (0.87 + wide, 0.56), (0.78, 0.66),
                         (0.5, 0.7))  # fmt: skip
         c.part(flap, material, "gloss", 0.8)
@@ -217,6 +237,12 @@ def draw_watch(c, look):
     else:
         c.part(ellipse(0.5, 0.5, 0.255, 0.255), case, "metal", 1.3)
         c.part(ellipse(0.5, 0.5, 0.21, 0.21), dial, "gloss", 0.7)
+    if c.view == "back":
+        c.part(ellipse(0.5, 0.5, 0.215, 0.215), darker(case, 0.15), "metal", 1.3)
+        c.part(band(ellipse(0.5, 0.5, 0.165, 0.165), 0.01), darker(case, 0.4), None, edge=0)
+        sensor = (28, 30, 36) if look.shape == 3 else lighter(case, 0.2)
+        c.part(ellipse(0.5, 0.5, 0.1, 0.1), sensor, "ball")
+        return
     if look.shape == 3:
         for i, colour in enumerate((look.colour, look.accent, look.third)):
             arc = ellipse(0.5, 0.5, 0.15 - 0.035 * i, 0.15 - 0.035 * i, -90, 60 + 70 * i)
@@ -273,4 +299,9 @@ def draw_sunglasses(c, look):
         shine = [(0.5 + sign * 0.215 + dx, 0.5 + dy) for dx, dy in
                  ((-0.08, 0.06), (0.02, -0.1), (0.05, -0.1), (-0.05, 0.07))]  # fmt: skip
         c.part(shine, lighter(look.accent, 0.45), None, edge=0)
+    if c.view == "back":
+        for sign in (1, -1):
+            arm = [(0.5 + sign * 0.4, 0.43), (0.5 + sign * 0.1, 0.5), (0.5 - sign * 0.3, 0.58)]
+            c.part(band(smooth(arm, False), 0.03), darker(look.colour, 0.2), "tube")
+        return
     emblem(c, look.emblem, 0.5 + 0.385, 0.4, 0.017, STEEL, look.colour)

@@ -1,4 +1,4 @@
-"""Drawings of clothing, laid out flat and seen from the front."""
+"""Drawings of clothing, laid out flat."""
 
 from fairseq_item.demo.canvas import band, box, bright, darker, ellipse, lighter, mirrored, smooth
 from fairseq_item.demo.patterns import emblem, print_on
@@ -20,9 +20,10 @@ def draw_t_shirt(c, look):
     sleeve = [(cuff, 0.38, 0), (0.82, 0.455, 0)] if look.shape != 2 else [
         (0.95, 0.80, 0), (0.855, 0.82, 0)]  # fmt: skip
     c.part(ellipse(0.5, 0.155, 0.125, 0.05), dark, shade=None)
-    deep = {1: 0.33, 3: 0.30}.get(look.shape, 0.215)
+    back = c.view == "back"
+    deep = 0.16 if back else {1: 0.33, 3: 0.30}.get(look.shape, 0.215)
     body = mirrored(
-        (0.5, deep, 0) if look.shape in (1, 3) else (0.5, deep),
+        (0.5, deep, 0) if look.shape in (1, 3) and not back else (0.5, deep),
         (0.625, 0.135, 0), (0.735, 0.175), *sleeve, (0.735, 0.37, 0),
         (0.722 + fit, 0.6), (0.74 + fit, 0.9 + length, 0), (0.5, 0.915 + length),
     )  # fmt: skip
@@ -35,7 +36,10 @@ def draw_t_shirt(c, look):
         c.line([(x(0.73), 0.19), (x(0.728), 0.28), (x(0.735), 0.37)], darker(look.colour), 0.005)
         hem = [(x(sleeve[0][0]), sleeve[0][1]), (x(sleeve[1][0]), sleeve[1][1])]
         c.part(band(hem, 0.025), trim, "flat")
-    if look.shape == 3:
+    if back:
+        c.part(band(ellipse(0.5, 0.12, 0.125, 0.05, 2, 178), 0.03), trim, "flat")
+        c.stitches(smooth([(0.27, 0.22), (0.5, 0.26), (0.73, 0.22)], False), dark)
+    elif look.shape == 3:
         for sign in (1, -1):
             collar = [(0.5, 0.25), (0.5 + sign * 0.125, 0.13), (0.5 + sign * 0.15, 0.2),
                       (0.5 + sign * 0.05, 0.3)]  # fmt: skip
@@ -74,6 +78,10 @@ def draw_hoodie(c, look):
            look.accent if look.trimmed else darker(look.colour, 0.12))  # fmt: skip
     c.part(mirrored((0.5, 0.06), (0.63, 0.09), (0.675, 0.2), (0.62, 0.285), (0.5, 0.31)),
            material, "ball", 0.6)  # fmt: skip
+    if c.view == "back":
+        c.line([(0.5, 0.06), (0.5, 0.31)], dark)
+        c.stitches(smooth([(0.28, 0.3), (0.5, 0.35), (0.72, 0.3)], False), dark)
+        return
     c.part(mirrored((0.5, 0.11), (0.585, 0.14), (0.6, 0.21), (0.5, 0.285)), dark, "flat")
     pocket = mirrored((0.5, 0.63), (0.6, 0.63, 0), (0.665, 0.74, 0), (0.665, 0.83, 0), (0.5, 0.83))
     c.part(pocket, material, "flat", 0.7)
@@ -123,11 +131,14 @@ def draw_dress(c, look):
             (0.5, 0.445), (waist + 0.002, 0.44, 0), (waist + 0.004, 0.475, 0), (0.5, 0.48)
         )
         c.part(belt, look.accent if look.trimmed else darker(look.colour, 0.2))
-        if look.trimmed:
+        if look.trimmed and c.view != "back":
             c.part(box(0.48, 0.435, 0.52, 0.487, 0.006), lighter(look.third, 0.4), "metal")
     elif look.trimmed:
         c.part(mirrored((0.5, hem - 0.03), (flare - 0.004, hem - 0.045, 0), (flare, hem, 0),
                         (0.5, hem + 0.02)), look.accent)  # fmt: skip
+    if c.view == "back":  # a zip
+        c.line([(0.5, 0.2), (0.5, 0.62)], shadow, 0.014)
+        c.part(box(0.488, 0.2, 0.512, 0.235), (190, 190, 194), "metal")
 
 
 def draw_jeans(c, look):
@@ -147,13 +158,19 @@ def draw_jeans(c, look):
                  (0.53 + narrow / 3, knee - 0.1),
                  (0.5, 0.37, 0))  # fmt: skip
         c.part(smooth(leg), material, "worn" if look.worn else "cloth")
-        if look.worn == 2 and look.shape != 3:
+        if look.worn == 2 and look.shape != 3 and c.view != "back":
             for y in (0.55, 0.58, 0.62):
                 rip = smooth(at((0.585, y), (0.63, y - 0.008), (0.675, y), (0.63, y + 0.012)))
                 c.part(rip, lighter(look.colour, 0.8), None, edge=0.3)
-        pocket = smooth(at((0.575, 0.12), (0.6, 0.17), (0.685, 0.2)), False)
-        c.stitches(pocket, seam)
-        c.line(pocket + (0, -0.006), darker(look.colour, 0.35), 0.004)
+        if c.view == "back":
+            patch = at((0.545, 0.18), (0.665, 0.165), (0.665, 0.29), (0.61, 0.325), (0.55, 0.3))
+            c.part(patch, material, "flat", 0.6)
+            c.stitches(smooth([(*point, 0) for point in patch]), seam)
+            c.stitches(at(*((0.5 + i * 0.01, 0.16 - i * 0.0025) for i in range(20))), seam)
+        else:
+            pocket = smooth(at((0.575, 0.12), (0.6, 0.17), (0.685, 0.2)), False)
+            c.stitches(pocket, seam)
+            c.line(pocket + (0, -0.006), darker(look.colour, 0.35), 0.004)
         c.stitches(smooth(at((0.7, 0.28), (0.705 - narrow / 2, knee), (0.708 - narrow, end)),
                           False),
                    seam)  # fmt: skip
@@ -166,6 +183,9 @@ def draw_jeans(c, look):
     for x in (0.37, 0.44, 0.56, 0.63):
         c.part(box(x - 0.008, 0.048, x + 0.008, 0.118), look.colour)
     c.line(smooth([(0.5, 0.11), (0.505, 0.25), (0.5, 0.37)], False), darker(look.colour, 0.45))
+    if c.view == "back":
+        c.part(box(0.58, 0.062, 0.66, 0.104), (150, 98, 58), "flat")
+        return
     c.stitches(smooth([(0.53, 0.11), (0.535, 0.24), (0.505, 0.3)], False), seam)
     c.part(ellipse(0.5, 0.081, 0.013, 0.013), (190, 150, 90), "ball")
     emblem(c, look.emblem, 0.635, 0.155, 0.025, _emblem_colour(look), look.colour)

@@ -17,9 +17,12 @@ def _camera_lens(c, x, y, radius, ring):
 
 
 def draw_phone(c, look):
-    """Back and front; shapes are camera layouts: 0 square, 1 column, 2 bar, 3 round."""
+    """Its back with the screen behind it, or the screen alone, seen from the other side; shapes
+    are camera layouts: 0 square, 1 column, 2 bar, 3 round."""
     material = print_on(c.side, look.pattern, look.colours)
     radius = 0.05 + 0.02 * look.proportions[0]
+    if c.view == "back":
+        c.part(box(0.428, 0.088, 0.872, 0.932, radius), look.colour, "metal")
     c.part(box(0.44, 0.1, 0.86, 0.92, radius), (30, 31, 35), "flat", 1)
     c.part(box(0.453, 0.113, 0.847, 0.907, radius * 0.85), look.third, "gloss", 0.8)
     glow = ellipse(0.66, 0.6, 0.12, 0.13)
@@ -32,6 +35,8 @@ def draw_phone(c, look):
         c.part(box(0.49 + i * 0.087, 0.815, 0.55 + i * 0.087, 0.875, 0.014),
                lighter((look.colour, look.accent, look.third, STEEL)[i], 0.35),
                "gloss")  # fmt: skip
+    if c.view == "back":
+        return
     c.part(box(0.14, 0.07, 0.56, 0.89, radius), darker(look.colour, 0.35), "metal")
     c.part(box(0.147, 0.077, 0.553, 0.883, radius * 0.92), material, "gloss", 1.2)
     ring = STEEL if look.trimmed else darker(look.colour, 0.4)
@@ -61,7 +66,10 @@ def draw_headphones(c, look):
     if look.shape == 3:
         c.part(box(0.2, 0.42, 0.8, 0.9, 0.17), material, "gloss", 1.2)
         c.line([(0.2, 0.58), (0.8, 0.58)], darker(look.colour, 0.5), 0.008)
-        c.part(ellipse(0.5, 0.66, 0.014, 0.014), (90, 220, 120), None)
+        if c.view == "back":
+            c.part(box(0.4, 0.545, 0.6, 0.6, 0.01), darker(look.colour, 0.3), "metal")
+        else:
+            c.part(ellipse(0.5, 0.66, 0.014, 0.014), (90, 220, 120), None)
         for sign in (1, -1):
             x = 0.5 + sign * 0.16
             c.part(box(x - 0.03, 0.16, x + 0.03, 0.42, 0.03), look.colour, "round", 1.1)
@@ -80,6 +88,10 @@ def draw_headphones(c, look):
         c.part(box(x - 0.022, 0.36, x + 0.022, 0.55, 0.01), STEEL, "metal")
         c.part(ellipse(x - sign * 0.075, 0.64, 0.07, cup * 1.12), (38, 38, 42), "ball", 0.9)
         c.part(ellipse(x, 0.64, 0.095, cup * 1.18), material, "ball", 1.2)
+        if c.view == "back":  # the pads
+            c.part(ellipse(x - sign * 0.02, 0.64, 0.082, cup), (40, 40, 44), "ball", 0.9)
+            c.part(ellipse(x - sign * 0.02, 0.64, 0.045, cup * 0.6), (66, 66, 72), "flat")
+            continue
         c.part(ellipse(x + sign * 0.012, 0.64, 0.068, cup * 0.86), look.accent, "ball", 0.9)
         c.part(ellipse(x + sign * 0.012, 0.64, 0.052, cup * 0.67), look.colour, "ball")
         emblem(c, look.emblem, x + sign * 0.012, 0.64, 0.05, look.accent, look.colour)
@@ -106,6 +118,15 @@ def draw_camera(c, look):
     c.part(box(0.08 - wide, top + 0.1, 0.92 + wide, 0.77, 0.03), body, "cloth", 0.8)
     if look.shape == 0:
         c.part(box(0.08 - wide, top + 0.05, 0.24, 0.82, 0.07), darker(look.colour, 0.35), "round")
+    if c.view == "back":
+        c.part(box(0.16, top + 0.11, 0.68, 0.76, 0.02), (44, 45, 50), "flat")
+        c.part(box(0.18, top + 0.13, 0.66, 0.74, 0.01), GLASS, "gloss", 1.2)
+        c.part(box(0.42, top - 0.06, 0.58, top + 0.06, 0.02), (30, 31, 35), "gloss")
+        c.part(ellipse(0.8, 0.56, 0.065, 0.065), (44, 45, 50), "ball")
+        c.part(ellipse(0.8, 0.56, 0.03, 0.03), look.accent, "ball")
+        for y in (top + 0.15, 0.7):
+            c.part(ellipse(0.8, y, 0.024, 0.024), darker(plate, 0.3), "ball")
+        return
     x, radius = (0.53, 0.2) if look.shape == 0 else (0.5, 0.17 if look.shape != 2 else 0.15)
     y = 0.575
     for share, colour in ((1.12, darker(plate, 0.3)), (1.0, (44, 45, 50)), (0.86, (66, 68, 74)),
@@ -145,6 +166,15 @@ def draw_keyboard(c, look):
     top, bottom = 0.5 - high, 0.5 + high
     c.part(box(0.03, top - 0.04, 0.97, bottom + 0.05, 0.035), darker(look.colour, 0.3), "flat", 1.3)
     c.part(box(0.035, top - 0.045, 0.965, bottom + 0.035, 0.03), look.colour, "metal", 0.7)
+    if c.view == "back":
+        for x, y in ((0.1, top), (0.9, top), (0.1, bottom), (0.9, bottom)):
+            c.part(box(x - 0.045, y - 0.014, x + 0.045, y + 0.014, 0.012), (50, 50, 54), "tube")
+        c.part(box(0.38, 0.44, 0.62, 0.57, 0.01), (236, 236, 232), "flat")
+        for y in (0.47, 0.5, 0.53):
+            c.line([(0.41, y), (0.59, y)], (120, 120, 124), 0.006)
+        for x in (0.22, 0.78):
+            c.part(box(x - 0.06, top + 0.06, x + 0.06, top + 0.09, 0.01), look.accent, "flat")
+        return
     keys = look.accent if look.trimmed else mix(look.colour, (250, 250, 250), 0.35)
     printed = print_on(c.side, look.pattern, (keys, look.third, look.accent))
     step_x, step_y = 0.9 / columns, (2 * high) / 5
@@ -187,6 +217,12 @@ def draw_speaker(c, look):
     c.part(
         box(left + 0.02, top + 0.02, 1 - left - 0.02, 0.92, 0.03), darker(look.colour, 0.1), "flat"
     )
+    if c.view == "back":
+        c.part(ellipse(0.5, 0.4, 0.075, 0.075), (26, 27, 30), "ball")
+        c.part(box(0.4, 0.66, 0.6, 0.84, 0.01), (40, 41, 46), "flat")
+        for x, colour in ((0.45, (196, 48, 44)), (0.55, (20, 20, 22))):
+            c.part(ellipse(x, 0.75, 0.03, 0.03), colour, "ball")
+        return
     cones = ((0.27, 0.075), (0.44, 0.11), (0.7, 0.15)) if look.shape == 0 else ((0.6, 0.24),)
     for y, radius in cones:
         c.part(ellipse(0.5, y, radius, radius), look.accent, "ball")

@@ -20,8 +20,9 @@ def draw_mug(c, look):
     left, right = (0.2, 0.68) if look.shape != 2 else (0.25, 0.62)
     top, bottom = (0.24 if look.shape != 2 else 0.12), 0.86 + 0.02 * look.proportions[0]
     middle, half = (left + right) / 2, (right - left) / 2
-    loop = smooth([(right - 0.03, top + 0.13), (right + 0.14, top + 0.14), (right + 0.16, 0.56),
-                   (right + 0.05, 0.7), (right - 0.03, 0.72)], False)  # fmt: skip
+    reach = right + (0.07 if c.view == "side" else 0.16)
+    loop = smooth([(right - 0.03, top + 0.13), (reach - 0.02, top + 0.14), (reach, 0.56),
+                   ((reach + right) / 2 - 0.03, 0.7), (right - 0.03, 0.72)], False)  # fmt: skip
     c.part(band(loop, 0.055), look.accent if look.trimmed else look.colour, "tube", 1.0)
     foot = {0: 0.98, 1: 0.65, 2: 0.78, 3: 0.92}[look.shape] * half
     belly = {0: 1.0, 1: 1.12, 2: 0.94, 3: 0.98}[look.shape] * half
@@ -55,7 +56,8 @@ def draw_kettle(c, look):
                         (0.5, 0.89))  # fmt: skip
         lid = (0.5, 0.375, 0.15)
     else:
-        loop = smooth([(0.3, 0.24), (0.12, 0.26), (0.1, 0.55), (0.26, 0.76)], False)
+        reach = 0.2 if c.view == "side" else 0.1
+        loop = smooth([(0.3, 0.24), (reach + 0.02, 0.26), (reach, 0.55), (0.26, 0.76)], False)
         c.part(band(loop, 0.055), grip, "round")
         if look.shape == 1:
             neck = smooth([(0.66, 0.74), (0.8, 0.66), (0.8, 0.4), (0.93, 0.28)], False)
@@ -68,7 +70,7 @@ def draw_kettle(c, look):
                         (0.5, 0.875))  # fmt: skip
         lid = (0.5, top, 0.165)
     c.part(body, material, "round", 1.3)
-    if look.shape == 3:
+    if look.shape == 3 and c.view != "back":
         c.part(box(0.6, 0.35, 0.66, 0.8, 0.03), (222, 232, 238), "gloss")
         c.part(box(0.608, 0.52, 0.652, 0.79, 0.02), (150, 196, 222), "round", 0.8, edge=0.1)
     c.part(ellipse(*lid[:2], lid[2], 0.035), look.accent, "metal")
@@ -93,13 +95,18 @@ def draw_pan(c, look):
                grip,
                "tube")  # fmt: skip
     c.part(ellipse(x, y, radius, radius), darker(look.accent, 0.1), "ball", 0.9)
-    if look.shape == 2:
+    if look.shape == 2 and c.view != "back":
         c.part(ellipse(x, y, radius * 0.94, radius * 0.94), material, "ball", 1.1)
         c.part(
             band(ellipse(x, y, radius * 0.75, radius * 0.75), 0.008), darker(look.colour, 0.3), None
         )
         c.part(ellipse(x, y, 0.06, 0.06), look.accent, "ball", 1.3)
         emblem(c, look.emblem, x, y + 0.16, 0.05, _contrast(look), look.colour)
+        return
+    if c.view == "back":  # from below
+        c.part(ellipse(x, y, radius * 0.96, radius * 0.96), material, "ball", 0.8)
+        for share in (0.78, 0.56, 0.34):
+            c.part(ellipse(x, y, radius * share, radius * share), STEEL, "metal", 1.2)
         return
     c.part(ellipse(x, y, radius * 0.93, radius * 0.93), look.colour, "metal", 1.1)
     c.part(ellipse(x, y, radius * 0.76, radius * 0.76), material, "gloss", 0.7)
@@ -127,6 +134,9 @@ def draw_lamp(c, look):
         emblem(c, look.emblem, 0.7, 0.35, 0.055, _contrast(look), look.colour)
         return
     wide = 0.02 * look.proportions[0]
+    if c.view == "back":  # the cord
+        cord = smooth([(0.55, 0.9), (0.68, 0.93), (0.76, 0.89), (0.9, 0.93)], False)
+        c.part(band(cord, 0.014), BLACK, "tube")
     c.part(
         mirrored((0.5, 0.86), (0.62 + wide, 0.875), (0.66 + wide, 0.91), (0.5, 0.94)),
         metal,
@@ -241,20 +251,20 @@ def draw_teddy(c, look):
         c.part(band(arm, 0.105), material, "round")
         c.part(ellipse(x(0.3 + arms), 0.71, 0.055, 0.055), pale, "ball")
     c.part(ellipse(0.5, 0.66, 0.2, 0.23), material, "ball", 1.0)
-    c.part(ellipse(0.5, 0.68, 0.125, 0.155), pale, "ball", 0.6, edge=0.15)
+    back = c.view == "back"
+    if not back:
+        c.part(ellipse(0.5, 0.68, 0.125, 0.155), pale, "ball", 0.6, edge=0.15)
     for sign in (1, -1):
         c.part(ellipse(0.5 + sign * 0.17, 0.87, 0.095, 0.085), material, "ball")
-        c.part(ellipse(0.5 + sign * 0.18, 0.885, 0.05, 0.048), pale, "ball", edge=0.15)
+        if not back:
+            c.part(ellipse(0.5 + sign * 0.18, 0.885, 0.05, 0.048), pale, "ball", edge=0.15)
     c.part(ellipse(0.5, 0.3, 0.205, 0.18), look.colour, "ball", 1.0)
-    c.part(ellipse(0.5, 0.36, 0.095, 0.075), pale, "ball", 0.7, edge=0.15)
-    c.part(ellipse(0.5, 0.33, 0.03, 0.022), (40, 32, 30), "ball")
-    c.line(smooth([(0.45, 0.385), (0.475, 0.4), (0.5, 0.375), (0.525, 0.4), (0.55, 0.385)], False),
-           (60, 45, 40), 0.008)  # fmt: skip
-    for sign in (1, -1):
-        c.part(ellipse(0.5 + sign * 0.085, 0.27, 0.024, 0.028), (25, 22, 22), "ball")
-        c.part(
-            ellipse(0.5 + sign * 0.085 - 0.007, 0.262, 0.008, 0.008), (255, 255, 255), None, edge=0
-        )
+    if back:
+        c.stitches([(0.5, 0.13 + i * 0.02) for i in range(16)], darker(look.colour, 0.3))
+        c.stitches([(0.5, 0.5 + i * 0.02) for i in range(16)], darker(look.colour, 0.3))
+        c.part(ellipse(0.5, 0.83, 0.06, 0.055), pale, "ball")
+    else:
+        _teddy_face(c, pale)
     if look.trimmed:
         for sign in (1, -1):
             c.part(
@@ -270,3 +280,15 @@ def draw_teddy(c, look):
             "round",
         )
     emblem(c, look.emblem, 0.5, 0.67, 0.095, look.accent, pale)
+
+
+def _teddy_face(c, pale):
+    c.part(ellipse(0.5, 0.36, 0.095, 0.075), pale, "ball", 0.7, edge=0.15)
+    c.part(ellipse(0.5, 0.33, 0.03, 0.022), (40, 32, 30), "ball")
+    c.line(smooth([(0.45, 0.385), (0.475, 0.4), (0.5, 0.375), (0.525, 0.4), (0.55, 0.385)], False),
+           (60, 45, 40), 0.008)  # fmt: skip
+    for sign in (1, -1):
+        c.part(ellipse(0.5 + sign * 0.085, 0.27, 0.024, 0.028), (25, 22, 22), "ball")
+        c.part(
+            ellipse(0.5 + sign * 0.085 - 0.007, 0.262, 0.008, 0.008), (255, 255, 255), None, edge=0
+        )

@@ -175,14 +175,17 @@ EMBLEMS = {
 
 
 def emblem(canvas, name, x, y, radius, colour, ground):
-    """Draw one of ``EMBLEMS`` around (x, y); "none" draws nothing.
+    """Draw one of ``EMBLEMS`` around (x, y), turned away in a side view; nothing for "none", and
+    nothing on a back.
 
     Args:
         colour: of the emblem.
         ground: of what it is on, seen through its openings.
     """
-    if name == "none":
+    if name == "none" or canvas.view == "back":
         return
+    if canvas.view == "side":
+        x, radius = x + radius, 0.8 * radius
     flat = {"shade": None, "edge": 0.15}
     if name == "ring":
         canvas.part(ellipse(x, y, radius, radius), colour, **flat)

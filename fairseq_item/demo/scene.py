@@ -109,11 +109,14 @@ def _pastel(rng):
     return tuple(min(255, base + rng.randint(-30, 30)) for _ in range(3))
 
 
-def _background(rng, side, stands):
+BACKGROUNDS = {"white": 0.3, "grey": 0.1, "studio": 0.2, "surface": 0.25, "room": 0.15}
+# Nobody wears things lying on a table.
+WALLS = ("white", "grey", "studio")
+
+
+def _background(rng, side, stands, kinds):
     """A background, and whether something seems to stand in it rather than lie on it."""
-    kind = rng.choices(("white", "grey", "studio", "surface", "room"), (0.3, 0.1, 0.2, 0.25, 0.15))[
-        0
-    ]
+    kind = rng.choices(kinds, [BACKGROUNDS[kind] for kind in kinds])[0]
     if kind == "white":
         return Image.new("RGB", (side, side), (rng.randint(250, 255),) * 3), stands
     if kind == "grey":
@@ -147,8 +150,31 @@ def _coefficients(target, source):
     return np.linalg.solve(np.array(rows, float), np.array(values, float)).tolist()
 
 
-def _camera(rng, stands, side):
-    """A view of the layer: turned, seen aslant, nearer or farther, off the centre."""
+def warp(image, corners, side):
+    """An image seen ``side`` pixels wide.
+
+    Args:
+        corners: where its corners go, from the upper left clockwise: four (x, y) in units of
+            ``side``.
+    """
+    far = image.width
+    source = [(0, 0), (far, 0), (far, far), (0, far)]
+    data = _coefficients([(x * side, y * side) for x, y in corners], source)
+    return image.transform((side, side), Image.Transform.PERSPECTIVE, data, BICUBIC)
+
+
+def blend(ground, image, alpha):
+    """``image``, which is black where ``alpha`` is 0, put on ``ground``."""
+    rest = Image.merge("RGB", [ImageOps.invert(alpha)] * 3)
+    return ImageChops.add(ImageChops.multiply(ground, rest), image)
+
+
+def _camera(rng, stands, aim, zoom):
+    """Where the camera sees the layer's corners: turned, aslant, nearer or farther, off the centre.
+
+    Returns:
+        four (x, y) in units of the image's side.
+    """
     turn = np.radians(rng.gauss(0, 2.5 if stands else 9))
     scale = rng.uniform(0.72, 1.04)
     shift = np.array([rng.uniform(-0.06, 0.06), rng.uniform(-0.05, 0.05)])
@@ -157,8 +183,7 @@ def _camera(rng, stands, side):
     tilt = rng.gauss(0, 0.06), rng.gauss(0, 0.05)
     depth = 1 + corners[:, :1] * tilt[0] + corners[:, 1:] * tilt[1]
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    seen = (corners * squeeze * scale / depth) @ rotation.T + shift + 0.5
-    return _coefficients((seen * side).tolist(), ((corners + 0.5) * side).tolist())
+    return ((corners - aim) * squeeze * scale * zoom / depth) @ rotation.T + shift + 0.5
 
 
 def _shadow(rng, alpha, stands):
@@ -200,30 +225,30 @@ def _lit(rng, image):
     return ImageEnhance.Color(image).enhance(rng.uniform(0.85, 1.12))
 
 
-def photograph(rng, cutout, stands):
+def photograph(rng, cutout, side, stands, worn=False, aim=None):
     """A listing's photo of a product.
 
     Args:
         rng: ``random.Random`` that decides on the scene.
-        cutout: the product as an image, black around it, and its alpha, both of the image's size.
+        cutout: the product as an image, black around it, and its alpha, squares of any size.
+        side: of the photo in pixels.
         stands: whether the product would stand on a table; else it lies or hangs.
+        worn: whether someone wears it, before a wall.
+        aim: a point of the cutout, from its centre and in units of its side, for a photo from near
+            by; None shows all of it.
 
     Returns:
         PIL.Image.Image: mode RGB.
     """
     image, alpha = cutout
-    side = image.width
-    background, stands = _background(rng, side, stands)
-    view = _camera(rng, stands, side)
-    options = {"method": Image.Transform.PERSPECTIVE, "data": view, "resample": BICUBIC}
+    background, stands = _background(rng, side, stands, WALLS if worn else tuple(BACKGROUNDS))
+    zoom = rng.uniform(1.9, 2.5) if aim else 1.0
+    seen = _camera(rng, stands or worn, aim or (0.0, 0.0), zoom)
     # Black around the product makes its layer already multiplied by its alpha.
-    product = image.transform((side, side), **options)
-    alpha = alpha.transform((side, side), **options)
+    product, alpha = (warp(part, seen, side) for part in (image, alpha))
     shade = ImageOps.invert(_shadow(rng, alpha, stands))
     background = ImageChops.multiply(background, Image.merge("RGB", [shade] * 3))
-    rest = Image.merge("RGB", [ImageOps.invert(alpha)] * 3)
-    image = ImageChops.add(ImageChops.multiply(background, rest), product)
-    image = _lit(rng, image)
+    image = _lit(rng, blend(background, product, alpha))
     if rng.random() < 0.12:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 0.9) * side / 256))
     return image

@@ -4,7 +4,7 @@ import io
 import subprocess
 import sys
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -19,7 +19,9 @@ from fairseq_item.demo.canvas import Canvas
 from fairseq_item.demo.leaves import LEAVES
 from fairseq_item.demo.patterns import EMBLEMS, PATTERNS
 from fairseq_item.demo.products import BRANDS, FAMILY, _look, product
+from fairseq_item.demo.scene import photograph
 from fairseq_item.demo.titles import listing_title
+from fairseq_item.demo.views import DEPTHS, OTHERS, choose_views, cut_out, nearest_part
 from fairseq_item.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "preprocess" / "make_demo_catalog.py"
@@ -58,7 +60,8 @@ def changed(first, second):
 def test_what_is_written(tmp_path):
     out = make(tmp_path / "demo", "--listings", "2", "4")
     table = rows(out)
-    assert list(table[0]) == ["id", "title", "image", "leaf_category", "product", "meta_category"]
+    names = ["id", "title", "image", "leaf_category", "product", "meta_category", "view"]
+    assert list(table[0]) == names
     groups = defaultdict(list)
     for row in table:
         groups[row["product"]].append(row)
@@ -71,6 +74,7 @@ def test_what_is_written(tmp_path):
         assert len({row["leaf_category"] for row in group}) == 1
         images = {(out / "images" / row["image"]).read_bytes() for row in group}
         assert len(images) == len(group)
+        assert len({row["view"] for row in group}) == len(group)
 
 
 def test_same_seed_same_bytes_whatever_the_workers(tmp_path):
@@ -128,6 +132,80 @@ def test_every_drawing_is_a_whole_product(leaf):
         assert max(high for _, high in canvas.image.getextrema()) > 100
         assert np.asarray(canvas.alpha)[[0, -1]].mean() < 128
     assert set(leaf.prints) <= set(PATTERNS)
+
+
+def seen(item, view, size=SIZE):
+    """A product's cutout and its alpha, as signed integers."""
+    return [np.asarray(part).astype(int) for part in cut_out(item, view, size, Random(1))]
+
+
+def test_one_listing_shows_the_front_and_each_other_something_else():
+    chosen = [choose_views(Random(i), 2 + i % 3) for i in range(900)]
+    assert all(len(set(views)) == len(views) and "front" in views for views in chosen)
+    assert {views.index("front") for views in chosen} == {0, 1, 2, 3}
+    counts = Counter(view for views in chosen for view in views)
+    assert counts["front"] * 3 == counts.total()
+    assert min(counts["side"], counts["back"]) > max(counts["detail"], counts["staged"])
+    assert min(counts[view] for view in OTHERS) > 0.1 * counts.total()
+    assert Counter(choose_views(Random(1), 10)) == dict.fromkeys(["front", *OTHERS], 2)
+
+
+@pytest.mark.parametrize("family", range(len(LEAVES)), ids=lambda f: product(1, 5 * f).leaf.name)
+def test_every_view_shows_the_same_product_otherwise(family):
+    item, recoloured = (product(1, FAMILY * family + member) for member in (0, 1))
+    for shape in range(4):
+        one, other = (replace(p, look=replace(p.look, shape=shape)) for p in (item, recoloured))
+        front, _ = seen(one, "front")
+        for view in ("side", "back", "detail", "staged"):
+            image, alpha = seen(one, view)
+            assert 0.05 < alpha.mean() / 255 < 0.9
+            assert changed(image, seen(other, view)[0]) > 0.006  # colours stay
+            # A plain round product looks alike from all sides.
+            round_one = item.leaf.name not in DEPTHS or item.leaf.name == "Speakers"
+            if view == "staged" or (view != "detail" and not round_one):
+                assert min(changed(image, front), changed(image[:, ::-1], front)) > 0.003
+
+
+def test_a_back_has_no_emblem_and_a_side_keeps_it():
+    """All leaves whose emblems tell products apart."""
+    for family in range(len(LEAVES)):
+        item = product(1, FAMILY * family)
+        if not item.leaf.emblem or item.leaf.name == "Smartphones":
+            continue
+        marked = [replace(item, look=replace(item.look, emblem=e)) for e in ("none", "cross")]
+        backs, sides = ([seen(one, view)[0] for one in marked] for view in ("back", "side"))
+        np.testing.assert_array_equal(*backs)
+        assert changed(*sides) > 0.001
+
+
+def test_a_round_product_keeps_its_width_in_a_side_view():
+    ball = product(1, 0)
+    ball = replace(ball, leaf=next(leaf for leaf in LEAVES if leaf.name == "Speakers"))
+    widths = {}
+    for shape in (2, 3):  # a cube, a ball
+        shaped = replace(ball, look=replace(ball.look, shape=shape))
+        views = [seen(shaped, view)[1].max(0) > 0 for view in ("front", "side")]
+        widths[shape] = [view.sum() for view in views]
+    assert widths[2][1] < widths[2][0]
+    assert widths[3][0] == widths[3][1]
+
+
+def test_a_detail_is_taken_from_near_by():
+    item = product(1, 5)
+    image, alpha = cut_out(item, "detail", SIZE, Random(1))
+    assert image.size == alpha.size == (2 * SIZE, 2 * SIZE)
+    aim = nearest_part(alpha, Random(1))
+    x, y = (int((value + 0.5) * 2 * SIZE) for value in aim)
+    assert np.asarray(alpha)[y - 6 : y + 6, x - 6 : x + 6].mean() > 200
+    white = Image.new("L", alpha.size, 255)
+    marked = Image.new("RGB", alpha.size)
+    marked.paste((255, 0, 0), (x - 8, y - 8, x + 8, y + 8))
+    near, far = (
+        np.asarray(photograph(Random(3), (marked, white), SIZE, False, aim=a)).astype(int)
+        for a in (aim, None)
+    )
+    near, far = ((p[..., 0] - p[..., 1:].max(-1) > 90).sum() for p in (near, far))
+    assert near > 2.5 * far > 0  # about twice as near
 
 
 def test_families_differ_in_one_thing_at_a_time():
