@@ -31,6 +31,11 @@ class StartConfig(FairseqDataclass):
     )
 
 
+def starts(cfg):
+    """Whether a model's configuration names weights to start from."""
+    return any(getattr(cfg, name, None) for name in ("init_text", "init_image"))
+
+
 def start(model, cfg, dictionary):
     """Put the weights that ``cfg.init_text`` and ``cfg.init_image`` name into a model.
 

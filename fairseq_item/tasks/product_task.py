@@ -23,7 +23,7 @@ from fairseq_item.data.token_store import TokenStore
 from fairseq_item.errors import InputError, end_input_errors_with_one_line
 from fairseq_item.files import atomic_path
 from fairseq_item.models.hub_interface import read_checkpoint
-from fairseq_item.models.pretrained_start import start
+from fairseq_item.models.pretrained_start import start, starts
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.old_checkpoints import rename_settings
 from fairseq_item.tasks.prefetching import end_prefetching_at_exit
@@ -110,7 +110,7 @@ class ProductTask(FairseqTask):
             )
         model = super().build_model(cfg, from_checkpoint)
         self.sees_images = getattr(model, "sees_images", True)
-        if not from_checkpoint and not self._resumed_from():
+        if starts(cfg) and not from_checkpoint and not self._resumed_from():
             start(model, cfg, self.dictionary)
         return model
 
