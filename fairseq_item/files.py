@@ -71,7 +71,7 @@ def check_output(path):
     """Find out before long work whether a file can be written at its end.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file.
 
     Raises:
         InputError: it is a folder, or nothing can be written there.
@@ -80,11 +80,14 @@ def check_output(path):
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file")
     with writing(path):
+        made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)
         temporary = _temporary(path)
         temporary.touch()
         temporary.unlink()
+        for folder in made:
+            folder.rmdir()
 
 
 def allocate(path, size):

@@ -126,6 +126,24 @@ def data_bin(shared_folder):
     return shared_folder("catalog", make_data_bin) / "data-bin"
 
 
+@pytest.fixture
+def change_meta():
+    """``change_meta(folder, change)``: meta.json changed by hand, without seal and digests.
+
+    So are the folders of earlier versions.
+    """
+
+    def rewrite(folder, change=lambda meta: None):
+        path = Path(folder) / "meta.json"
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta.pop("seal", None)
+        meta.pop("files", None)
+        change(meta)
+        path.write_text(json.dumps(meta), encoding="utf-8")
+
+    return rewrite
+
+
 MODEL = [
     "--arch", "item_tiny", "--encoder-layers", "2", "--encoder-embed-dim", "32",
     "--encoder-attention-heads", "2", "--image-size", "32", "--patch-size", "8",

@@ -25,6 +25,7 @@ def test_small_files_are_always_read_and_large_ones_when_asked(folder):
     entries = digests.digests(folder, ["small", "large"])
     digests.check(folder, entries, "write it again", everything=True)
     with open(folder / "large", "r+b") as file:
+        file.seek(10_000)
         file.write(b"x")
     digests.check(folder, entries, "write it again")
     with pytest.raises(InputError, match="large is not the file that was written here; write it"):
@@ -32,6 +33,19 @@ def test_small_files_are_always_read_and_large_ones_when_asked(folder):
     (folder / "small").write_bytes(b"abd")
     with pytest.raises(InputError, match="small is not the file that was written here; write it"):
         digests.check(folder, entries, "write it again")
+
+
+def test_of_large_files_a_sample_is_always_read(folder):
+    entries = digests.digests(folder, ["large"])
+    size = digests.CHEAP + 1
+    for first, last in [(0, 1), (size - 1, size), (size // 3, size // 3 + 50_000)]:
+        content = bytearray(size)
+        content[first:last] = b"x" * (last - first)
+        (folder / "large").write_bytes(content)
+        with pytest.raises(InputError, match="large is not the file that was written here"):
+            digests.check(folder, entries, "write it again")
+    del entries["large"]["sample"]  # of the version before
+    digests.check(folder, entries, "write it again")
 
 
 def test_sizes_are_always_compared(folder):

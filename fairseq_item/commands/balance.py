@@ -23,11 +23,12 @@ from fairseq_item.commands.common import (
     add_computing,
     add_seed,
     add_splits,
+    add_verify,
     run,
     say,
 )
 from fairseq_item.errors import InputError
-from fairseq_item.files import atomic_path
+from fairseq_item.files import atomic_path, check_output
 from fairseq_item.reports.balance import report
 from fairseq_item.reports.balance_page import markdown
 from fairseq_item.reports.balance_plot import plot
@@ -35,6 +36,7 @@ from fairseq_item.search.hits import read_truth
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import open_queries
 
+FILES = ("balance.json", "balance.md", "balance.png")
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +57,7 @@ def parser() -> Parser:
     add_computing(p)
     add_bootstrap(p)
     add_seed(p, "of the exchanges and of the bootstrap")
+    add_verify(p)
     return p
 
 
@@ -64,8 +67,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     if (args.checkpoint is None) != (args.data is None):
         p.error("--checkpoint and --data go together")
-    index = ItemIndex.load(args.index)
-    queries, truth = open_queries(index, args.index, args.queries), read_truth(args.truth)
+    for name in FILES:
+        check_output(Path(args.out, name))
+    index = ItemIndex.load(args.index, args.verify)
+    queries = open_queries(index, args.index, args.queries, args.verify)
+    truth = read_truth(args.truth)
     changes = () if args.checkpoint is None else _changes(args, queries, truth)
     found = report(
         index, queries, truth, args.k, changes, args.exclude_self, args.bootstrap, args.seed

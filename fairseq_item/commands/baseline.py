@@ -29,6 +29,7 @@ from fairseq_item.data.sharded import shard_names
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation import lexical_baselines
 from fairseq_item.evaluation.baselines import METHODS, Products, baseline, has_features
+from fairseq_item.files import check_output
 from fairseq_item.search.hits import write_hits
 from fairseq_item.search.transforms import KINDS
 
@@ -85,6 +86,7 @@ def main(argv=None):
     files = args.queries is not None and args.index is not None
     if files == (args.data is not None) or (args.queries is None) != (args.index is None):
         p.error("give either --data, or --queries and --index")
+    check_output(args.out)
     query_paths = args.queries if files else _items_files(args.data, args.query_splits)
     index_paths = args.index if files else _items_files(args.data, args.index_splits)
     root = args.image_root and ImageRoot(args.image_root)

@@ -76,15 +76,18 @@ class _Help(argparse.HelpFormatter):
 
 # Types of arguments.
 
+# Beyond, nothing that is counted or weighed makes sense, and seeds do not fit everywhere.
+MOST = 10**9
+
 
 def positive(text: str) -> int:
     """An integer of 1 or more."""
-    return _number(text, int, 1, math.inf, "a whole number of 1 or more")
+    return _number(text, int, 1, MOST, "a whole number of 1 or more, up to a billion")
 
 
 def not_negative(text: str) -> int:
     """An integer of 0 or more."""
-    return _number(text, int, 0, math.inf, "a whole number of 0 or more")
+    return _number(text, int, 0, MOST, "a whole number of 0 or more, up to a billion")
 
 
 def fraction(text: str) -> float:
@@ -93,8 +96,15 @@ def fraction(text: str) -> float:
 
 
 def amount(text: str) -> float:
-    """A finite number of 0 or more."""
-    return _number(text, float, 0, sys.float_info.max, "a number of 0 or more")
+    """A number of 0 to 1e9."""
+    return _number(text, float, 0, MOST, "a number of 0 to 1e9")
+
+
+def words(text: str) -> str:
+    """Text of which something can be seen."""
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise argparse.ArgumentTypeError(f"'{text}' is blank; give some words, or leave it out")
+    return text
 
 
 def _number(text: str, kind: Callable[[str], Any], least: float, most: float, what: str) -> Any:
@@ -190,6 +200,16 @@ def add_network(parser: Any) -> None:
         choices=("auto", "float32", "bfloat16"),
         default="auto",
         help="precision of the network; auto: on a CPU the faster one, measured",
+    )
+
+
+def add_verify(parser: Parser) -> None:
+    """Add ``--verify``."""
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all of the stored arrays first, to see whether they are as they were written; "
+        "otherwise of large ones a sample",
     )
 
 

@@ -1,8 +1,10 @@
 """``item-embed``: embeddings of whole splits, written as they come, by one process or several."""
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,9 +20,12 @@ from fairseq_item.commands.common import (
     splits,
 )
 from fairseq_item.errors import InputError
+from fairseq_item.folders import check_replaceable
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.search.embed import choose_device, embed_rows, open_features, open_products
-from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter
+from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter, is_embeddings_file
+
+logger = logging.getLogger(__name__)
 
 
 def parser() -> Parser:
@@ -69,6 +74,11 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
+    outs = [Path(out).resolve() for out in (args.out, *(out for _, out in args.also))]
+    for out in outs:
+        check_replaceable(out, is_embeddings_file)
+        if outs.count(out) > 1:
+            raise InputError(f"{out} is named twice; each folder holds embeddings of its own")
     from fairseq_item import ItemModel
     from fairseq_item.models.pretrained_start import start
 
@@ -100,13 +110,14 @@ def _embed(args, hub, names, out, rank, world):
     if not len(items):
         raise InputError(f"{args.data} has no products in {','.join(names)}; embed another split")
     features = open_features(args.data, names, args.features)
-    writer = _open_writer(args, hub, items, features, names, out, rank)
-    start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
-    embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers, features)
-    writer.flush()
-    _wait()
+    with _open_writer(args, hub, items, features, names, out, rank) as writer:
+        start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
+        embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers, features)
+        writer.flush()
+        _wait()
+        if rank == 0:
+            writer.finish()
     if rank == 0:
-        writer.finish()
         joined = f" and {features.network['dim']} image features" if features is not None else ""
         say(f"{len(items)} embeddings of 3 x {hub.dim} values{joined} in {out}")
 
@@ -134,13 +145,28 @@ def _join_group():
     """(rank, number of processes), joined over gloo if torchrun started several."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1:
-        dist.init_process_group("gloo")
+        with _together():
+            dist.init_process_group("gloo")
     return int(os.environ.get("RANK", "0")), world
 
 
 def _wait():
     if dist.is_initialized():
-        dist.barrier()
+        with _together():
+            dist.barrier()
+
+
+@contextmanager
+def _together():
+    """What gloo raises if one process ends early says nothing to who started them."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        logger.debug("%s", error)
+        raise InputError(
+            "another of the processes that embed together is not there, or has ended; see its "
+            "error, then start all of them again"
+        ) from None
 
 
 def _leave_group():

@@ -18,6 +18,7 @@ from fairseq_item.evaluation.metrics import score_queries
 from fairseq_item.evaluation.reliability import reliability
 from fairseq_item.evaluation.summary import per_query_table, summarise
 from fairseq_item.evaluation.trec import read_any_hits, read_any_truth, write_qrels, write_run
+from fairseq_item.files import check_output
 from fairseq_item.reports.reliability_plot import plot
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
+    for out in (args.reliability, args.per_query, args.write_run, args.write_qrels):
+        if out is not None:
+            check_output(out)
     all_truth = read_any_truth(args.truth)
 
     def read(path):

@@ -18,15 +18,15 @@ from fairseq_item.commands.common import (
 )
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.metrics import score_queries
-from fairseq_item.files import atomic_path
+from fairseq_item.files import atomic_path, check_output
 from fairseq_item.progress import progress
 from fairseq_item.reports.gallery import PICKS, Gallery, check_known, pick_queries
 from fairseq_item.reports.gallery_items import GalleryItems
 from fairseq_item.reports.gallery_page import render_page
 from fairseq_item.search import calibration
-from fairseq_item.search.embeddings import read_meta
 from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import read_hits, read_truth
+from fairseq_item.search.index_meta import read_index_meta
 
 
 def parser() -> Parser:
@@ -66,6 +66,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-gallery``."""
     args = parser().parse_args(argv)
+    check_output(args.out)
     page, count = build(args)
     with atomic_path(args.out) as path:
         path.write_text(page, encoding="utf-8")
@@ -122,9 +123,7 @@ def _fuser(index):
     """What made the scores of this index folder, None for no folder."""
     if index is None:
         return None
-    meta = read_meta(index, "index")
-    if meta.get("content") != "index":
-        raise InputError(f"--index {index} is no index folder; name what item-index wrote")
+    meta = read_index_meta(index)
     fitted = {name: calibration.from_json(how) for name, how in meta["calibrations"].items()}
     return Fuser(*own_settings(meta).values(), fitted)
 

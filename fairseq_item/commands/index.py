@@ -8,15 +8,16 @@ later must not be among these queries: its scores would be too good.
 
 from functools import partial
 
-from fairseq_item.commands.common import Parser, add_seed, amount, fraction, run, say
+from fairseq_item.commands.common import Parser, add_seed, add_verify, amount, fraction, run, say
 from fairseq_item.errors import InputError
+from fairseq_item.folders import check_replaceable
 from fairseq_item.search import calibration, transforms
 from fairseq_item.search.build import build_index, check_same_model
-from fairseq_item.search.embeddings import read_meta
+from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.fit import fit_index
 from fairseq_item.search.fit_queries import FitQueries
 from fairseq_item.search.fusion import FUSIONS
-from fairseq_item.search.index import EXACT
+from fairseq_item.search.index import EXACT, is_index_file
 from fairseq_item.search.vectors import DTYPES
 
 
@@ -80,6 +81,7 @@ def parser():
         help="embeddings of the queries; without it --fit-groups draws 1,000 rows of the index",
     )
     add_seed(p)
+    add_verify(p)
     return p
 
 
@@ -105,7 +107,7 @@ def _fit_queries(args):
         asked = FitQueries.from_truth(args.fit_queries, args.fit)
     if args.fit_queries is not None:
         names = args.embeddings[0], args.fit_queries
-        metas = [read_meta(name) for name in names]
+        metas = [Embeddings.load(name).meta for name in names]
         check_same_model(*metas, names)
         if metas[0]["dim"] != metas[1]["dim"]:
             raise InputError(f"{names[0]} and {names[1]} differ in dimensions; embed again")
@@ -114,6 +116,7 @@ def _fit_queries(args):
 
 def main(argv=None):
     args = parser().parse_args(argv)
+    check_replaceable(args.out, is_index_file)
     asked = _fit_queries(args)
     meta = build_index(
         args.embeddings,
@@ -127,6 +130,7 @@ def main(argv=None):
         dtype=args.dtype,
         seed=args.seed,
         fit=asked and partial(fit_index, asked=asked, seed=args.seed),
+        verify=args.verify,
     )
     say(f"{meta['count']} items indexed in {args.out}")
     if asked:

@@ -12,6 +12,7 @@ import numpy as np
 from fairseq_item.commands.common import Parser, add_answers, add_computing, add_splits, run, show
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.classification import FIRST, accuracies, write_predictions
+from fairseq_item.files import check_output
 from fairseq_item.search.embed import batches, choose_device, open_products
 
 
@@ -35,6 +36,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-predict``."""
     args = parser().parse_args(argv)
+    check_output(args.out)
     from fairseq_item import ItemModel
 
     hub = ItemModel.from_pretrained(args.checkpoint, device=choose_device(args.device))

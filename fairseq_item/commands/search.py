@@ -6,7 +6,17 @@ or both (``--title``, ``--image``), which a checkpoint embeds.
 
 import sys
 
-from fairseq_item.commands.common import Parser, add_answers, amount, positive, run, say
+from fairseq_item.commands.common import (
+    Parser,
+    add_answers,
+    add_verify,
+    amount,
+    positive,
+    run,
+    say,
+    words,
+)
+from fairseq_item.files import check_output
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.hits import SIMILARITIES, write_hits
 from fairseq_item.search.index import ItemIndex
@@ -24,7 +34,7 @@ from fairseq_item.search.search import (
 def _query(args, index):
     """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
     if args.queries is not None:
-        queries = open_queries(index, args.index, args.queries)
+        queries = open_queries(index, args.index, args.queries, args.verify)
         return queries.queries, queries.ids
     model = model_of(index.meta, args.index, args.checkpoint, args.weights_file)
     embedded = embed_query(title=args.title, image=args.image, **model)
@@ -43,7 +53,7 @@ def parser():
     p = Parser(__doc__)
     p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
     p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
-    p.add_argument("--title", help="title of the product asked for")
+    p.add_argument("--title", type=words, help="title of the product asked for")
     p.add_argument("--image", metavar="FILE", help="image of the product asked for")
     p.add_argument(
         "--checkpoint",
@@ -81,6 +91,7 @@ def parser():
     p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
     p.add_argument("--nprobe", type=positive, help="inverted lists visited, for IVF factories")
     p.add_argument("--device", default="auto", help="where items are compared: auto, cpu, cuda:N")
+    add_verify(p)
     return p
 
 
@@ -90,7 +101,9 @@ def main(argv=None):
     direct = args.title is not None or args.image is not None
     if direct == (args.queries is not None):
         p.error("give either --queries, or --title and/or --image")
-    index = ItemIndex.load(args.index)
+    if args.out is not None:
+        check_output(args.out)
+    index = ItemIndex.load(args.index, args.verify)
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
     rows, query_ids = _query(args, index)

@@ -1,23 +1,21 @@
 """``item-index``: from folders of embeddings to an index folder."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
 
+from fairseq_item.data.arrays import save_array
 from fairseq_item.data.features import check_same_network
 from fairseq_item.data.tsv import Table, check_ids, write_table
+from fairseq_item.digests import digests
 from fairseq_item.errors import InputError
+from fairseq_item.files import writing
+from fairseq_item.folders import NewFolder
 from fairseq_item.progress import progress
 from fairseq_item.search import calibration, transforms
-from fairseq_item.search.embeddings import (
-    BLOCK,
-    EMBEDDINGS,
-    FORMAT,
-    Embeddings,
-    embedding_path,
-    write_meta,
-)
+from fairseq_item.search.embeddings import BLOCK, EMBEDDINGS, Embeddings, embedding_path
 from fairseq_item.search.fusion import Fuser, check_weights, own_settings
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.index import (
@@ -26,9 +24,11 @@ from fairseq_item.search.index import (
     ItemIndex,
     faiss_path,
     import_faiss,
+    is_index_file,
     transform_path,
 )
 from fairseq_item.search.lexical import LexicalIndex
+from fairseq_item.search.meta import FORMAT, write_meta
 from fairseq_item.search.vectors import Vectors, release
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,9 @@ def build_index(
     dtype="float32",
     seed=1,
     fit=None,
+    verify=False,
 ):
-    """Build an index folder.
+    """Build an index folder; what lay there before may be searched until the new one is whole.
 
     Args:
         folders: folders of embeddings of the same model, indexed one after the other.
@@ -70,79 +71,96 @@ def build_index(
         seed: of the pairs that calibrations are fitted on, and of faiss's training sample.
         fit: function of the ``ItemIndex`` that gives ``fit`` of ``meta.json``, such as
             ``fit.fit_index``; the fusion must be "sum".
+        verify: see ``Embeddings.load``.
 
     Returns:
         dict: the description that went into ``meta.json``.
 
     Raises:
-        InputError: the folders do not go together, faiss refuses the factory string, or ``fit``
-            the index.
+        InputError: the folders do not go together, ``out`` cannot be written or holds other
+            things, faiss refuses the factory string, or ``fit`` the index.
     """
     if weights is not None:
         check_weights(weights)
     if fit and fusion != "sum":
         raise InputError(f"weights are fitted for --fusion sum, not {fusion}")
-    sources = [Embeddings.load(folder) for folder in folders]
+    sources = [Embeddings.load(folder, verify) for folder in folders]
     features, dims = sources[0].meta.get("features"), sources[0].dims
     if weights is None:
         weights = WEIGHTS_WITH_FEATURES if features else WEIGHTS
     items = _concatenated_items(sources)
     _check_same_model(sources)
-    out = Path(out)
-    if any(out.resolve() == source.path.resolve() for source in sources):
+    if any(Path(out).resolve() == source.path.resolve() for source in sources):
         raise InputError(f"{out} holds the embeddings to be indexed; name another folder")
+    if Path(out, "meta.json").exists() and not Path(out, "present.npy").exists():
+        raise InputError(f"{out} holds no index, but embeddings; name another folder")
     if factory != EXACT:
         for width in {sum(dims.values())} if fusion == "sum" else set(dims.values()):
             _new_faiss(factory, width)  # a factory string that faiss refuses, before any work
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "meta.json").unlink(missing_ok=True)
-    lexical = LexicalIndex.build(items.values("title"), out)
+    with NewFolder(out, is_index_file) as new:
+        index = _transformed(new.work, sources, items, transform, whiten_shrinkage, dtype)
+        if not index.present.any():
+            raise InputError(f"{sources[0].path} has neither embeddings nor titles to index")
+        _calibrate(index, calibrate, seed)
+        index.meta |= {
+            "format": FORMAT,
+            "content": "index",
+            "count": len(items),
+            "dim": dims["global"],
+            "embedding_dims": dims,
+            "dims": {name: vectors.shape[1] for name, vectors in index.vectors.items()},
+            "dtype": dtype,
+            "factory": EXACT,
+            "transform": transform,
+            "calibration": calibrate,
+            "calibrations": {name: line.to_json() for name, line in index.calibrations.items()},
+            "fusion": fusion,
+            "weights": list(map(float, weights)),
+            "sources": [str(source.path) for source in sources],
+            "checkpoint": sources[0].meta.get("checkpoint"),
+            "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
+            "untrained": sources[0].meta.get("untrained", False),
+            "features": features,
+        }
+        if fit:
+            index.meta["fit"] = fit(index)
+        meta = {**index.meta, "factory": factory}
+        fuser = Fuser(*own_settings(meta).values(), index.calibrations)
+        meta["list_scales"] = _write_lists(new.work, factory, index, fuser, seed)
+        meta["files"] = digests(new.work, sorted(os.listdir(new.work)))
+        write_meta(new.work, meta)
+        new.put()
+    return meta
+
+
+def _transformed(work, sources, items, transform, whiten_shrinkage, dtype):
+    """Write items, titles and transformed embeddings: an ``ItemIndex`` without description."""
+    lexical = LexicalIndex.build(items.values("title"), work)
     present = np.zeros((len(items), len(SIMILARITIES)), bool)
     present[:, -1] = lexical.present
-    stored, fitted, calibrations = {}, {}, {}
+    stored, fitted = {}, {}
     for column, name in enumerate(progress(EMBEDDINGS, "indexing", unit="embedding")):
         rows = (rows for _, rows in _blocks(sources, name))
-        fitted[name] = transforms.fit_transform(transform, rows, dims[name], whiten_shrinkage)
-        with open(transform_path(out, name), "wb") as handle:
+        width = sources[0].dims[name]
+        fitted[name] = transforms.fit_transform(transform, rows, width, whiten_shrinkage)
+        path = transform_path(work, name)
+        with writing(path), open(path, "wb") as handle:
             transforms.save_transform(fitted[name], handle)
-        vectors = _write_vectors(sources, name, fitted[name], embedding_path(out, name), dtype)
-        present[:, column] = _present(vectors)
-        rows = np.flatnonzero(present[:, column])
-        sample = calibration.sample_similarities(vectors, rows, seed)
-        calibrations[name] = calibration.KINDS[calibrate].fit(sample)
-        stored[name] = vectors
-    sample = calibration.sample_lexical(lexical, items, seed)
-    calibrations["lexical"] = calibration.KINDS[calibrate].fit(sample)
-    np.save(out / "present.npy", present)
-    write_table(out / "items.tsv", items)
-    meta = {
-        "format": FORMAT,
-        "content": "index",
-        "count": len(items),
-        "dim": dims["global"],
-        "embedding_dims": dims,
-        "dims": {name: vectors.shape[1] for name, vectors in stored.items()},
-        "dtype": dtype,
-        "factory": EXACT,
-        "transform": transform,
-        "calibration": calibrate,
-        "calibrations": {name: line.to_json() for name, line in calibrations.items()},
-        "fusion": fusion,
-        "weights": list(map(float, weights)),
-        "sources": [str(source.path) for source in sources],
-        "checkpoint": sources[0].meta.get("checkpoint"),
-        "checkpoint_digest": sources[0].meta.get("checkpoint_digest"),
-        "untrained": sources[0].meta.get("untrained", False),
-        "features": features,
-    }
-    if fit:
-        index = ItemIndex(stored, lexical, present, {}, fitted, calibrations, items, meta)
-        meta["fit"] = fit(index)
-    meta["factory"] = factory
-    fuser = Fuser(*own_settings(meta).values(), calibrations)
-    meta["list_scales"] = _write_lists(out, factory, stored, present, fuser, seed)
-    write_meta(out, meta)
-    return meta
+        path = embedding_path(work, name)
+        stored[name] = _write_vectors(sources, name, fitted[name], path, dtype)
+        present[:, column] = _present(stored[name])
+    save_array(work / "present.npy", present)
+    write_table(work / "items.tsv", items)
+    return ItemIndex(stored, lexical, present, {}, fitted, {}, items, {})
+
+
+def _calibrate(index, kind, seed):
+    for column, name in enumerate(EMBEDDINGS):
+        rows = np.flatnonzero(index.present[:, column])
+        sample = calibration.sample_similarities(index.vectors[name], rows, seed)
+        index.calibrations[name] = calibration.KINDS[kind].fit(sample)
+    sample = calibration.sample_lexical(index.lexical, index.items, seed)
+    index.calibrations["lexical"] = calibration.KINDS[kind].fit(sample)
 
 
 def check_same_model(one, other, names):
@@ -211,21 +229,20 @@ def _new_faiss(factory, dim):
         raise InputError(f"--factory {factory} for {dim} dimensions: {_reason(error)}") from None
 
 
-def _write_lists(out, factory, stored, present, fuser, seed):
+def _write_lists(work, factory, index, fuser, seed):
     """Write what ``approximate`` searches.
 
     Returns:
         dict or None: under the sum, embedding -> the scale that it has in the concatenated vectors.
     """
-    for name in (*EMBEDDINGS, FUSED):
-        faiss_path(out, name).unlink(missing_ok=True)
     if factory == EXACT:
         return None
+    stored, present = index.vectors, index.present
     if fuser.kind == "max":
         for column, name in enumerate(EMBEDDINGS):
             rows = np.flatnonzero(present[:, column])
             if len(rows):
-                path = faiss_path(out, name)
+                path = faiss_path(work, name)
                 _write_faiss(factory, stored, {name: 1.0}, rows, path, seed)
         return None
     scales = dict.fromkeys(EMBEDDINGS, 0.0)
@@ -235,7 +252,7 @@ def _write_lists(out, factory, stored, present, fuser, seed):
     columns = [column for column, name in enumerate(EMBEDDINGS) if scales[name]]
     rows = np.flatnonzero(present[:, columns].any(axis=1))
     if len(rows):
-        _write_faiss(factory, stored, scales, rows, faiss_path(out, FUSED), seed)
+        _write_faiss(factory, stored, scales, rows, faiss_path(work, FUSED), seed)
     return scales
 
 
@@ -261,7 +278,10 @@ def _write_faiss(factory, stored, scales, rows, path, seed):
         raise InputError(
             f"--factory {factory} for {len(rows)} items of {index.d} dimensions: {_reason(error)}"
         ) from None
-    faiss.write_index(index, str(path))
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise InputError(f"{path} cannot be written ({_reason(error)}); see its disk") from None
 
 
 def _reason(error):

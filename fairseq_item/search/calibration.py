@@ -13,11 +13,13 @@ import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.search.lexical import count_terms
+from fairseq_item.search.meta import number, text
 
 PAIRS = 200_000
 TITLES = 2000
 # Also where all similarities are the same there is something to divide by.
 LEAST_SCALE = 1e-6
+MOST = 1e9
 
 
 @dataclass
@@ -66,8 +68,20 @@ class ZScore(Affine):
 KINDS = {cls.kind: cls for cls in (Uncalibrated, ZScore)}
 
 
+def is_json(values):
+    """Whether ``values`` can be what ``to_json`` made, also of a calibration that is no more."""
+    if not isinstance(values, dict) or not text(values.get("kind")):
+        return False
+    centre, scale = values.get("centre"), values.get("scale")
+    line = number(centre) and abs(centre) <= MOST and number(scale) and LEAST_SCALE <= scale <= MOST
+    return line or values["kind"] not in KINDS
+
+
 def from_json(values):
     """The calibration that ``to_json`` described.
+
+    Args:
+        values: what :func:`is_json` lets pass.
 
     Raises:
         InputError: its kind is no longer there.

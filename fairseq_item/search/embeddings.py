@@ -6,20 +6,48 @@ image features were joined to it (see ``image_features``), the image embedding i
 ``items.tsv`` names the rows. ``meta.json`` is written last: a folder without it is not whole.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.arrays import open_mapped
+from fairseq_item.data.arrays import create_mapped, open_mapped
 from fairseq_item.data.tsv import Table, check_ids, read_table, unique_ids, write_table
+from fairseq_item.digests import digests
 from fairseq_item.errors import InputError
-from fairseq_item.files import atomic_path
+from fairseq_item.folders import NewFolder, steadily, work_path
+from fairseq_item.search.meta import (
+    FORMAT,
+    MEND,
+    check_files,
+    mapping,
+    maybe,
+    one_of,
+    read_meta,
+    text,
+    whole,
+    write_meta,
+)
 from fairseq_item.search.vectors import release
 
 EMBEDDINGS = ("global", "title", "image")
 DTYPES = ("float32", "float16")
-FORMAT = 1
+FILES = (*(f"{name}.npy" for name in EMBEDDINGS), "items.tsv")
+# What ``meta.json`` of embeddings, and of an index, says; older ones lack some of it.
+_network = mapping(("network", "weights"), text)
+FIELDS = {
+    "count": whole(0),
+    "dim": whole(1),
+    "checkpoint": maybe(text),
+    "checkpoint_digest": maybe(text),
+    "untrained": one_of(None, False, True),
+    "features": maybe(lambda value: _network(value) and whole(1)(value.get("dim"))),
+    "files": maybe(lambda value: isinstance(value, dict)),
+}
+_EMBEDDING_FIELDS = {
+    **FIELDS,
+    "dims": maybe(mapping(EMBEDDINGS, whole(1))),
+    "dtype": one_of(*DTYPES),
+}
 BLOCK = 16384
 # What is written to a mapped file stays in the process' memory until it is let go.
 KEPT = 4 << 20
@@ -37,28 +65,9 @@ def embedding_path(folder, name):
     return Path(folder) / f"{name}.npy"
 
 
-def read_meta(folder, what="embeddings"):
-    """Read ``meta.json`` of a folder.
-
-    Raises:
-        InputError: the folder or the file is missing, or is not JSON of the present format.
-    """
-    path = Path(folder) / "meta.json"
-    if not path.exists():
-        raise InputError(f"{path} is missing, so {folder} holds no whole {what}; make it again")
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        version = meta["format"]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is not a description of {what}; make it again") from None
-    if version != FORMAT:
-        raise InputError(f"{path} has format {version}, this program reads {FORMAT}; make it again")
-    return meta
-
-
-def write_meta(folder, meta):
-    with atomic_path(Path(folder) / "meta.json") as path:
-        path.write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def is_embeddings_file(name):
+    """Whether a folder of embeddings may hold a file of this name."""
+    return name in (*FILES, "meta.json")
 
 
 class EmbeddingWriter:
@@ -66,17 +75,20 @@ class EmbeddingWriter:
 
     One process makes the folder with the constructor; the others join with
     ``EmbeddingWriter.open(path)``; each writes row ranges of its own; one calls ``finish``
-    when all have written.
+    when all have written. Until then what lay in the folder stays as it was, and may be read.
+
+    As a context it removes what was not finished.
 
     Args:
-        path: the folder. What another run left there is overwritten.
+        path: the folder. What another run left there is replaced.
         items: a ``Table``, or a list of dicts with the same keys, ``id`` among them.
         dim: values a row, or a dict: embedding -> values a row.
         dtype: "float32" or "float16".
         meta: what else ``meta.json`` shall say, such as ``checkpoint`` and ``checkpoint_digest``.
 
     Raises:
-        InputError: an id is empty or occurs twice.
+        InputError: an id is empty or occurs twice, the folder holds other things than embeddings
+            or cannot be written, or another process writes it.
     """
 
     def __init__(self, path, items, dim, dtype="float32", meta=None):
@@ -86,18 +98,22 @@ class EmbeddingWriter:
         items = Table.of(items)
         check_ids(items, self.path / "items.tsv")
         self._items, self._written = items, 0
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "meta.json").unlink(missing_ok=True)
-        write_table(self.path / "items.tsv", items)
         dims = dim if isinstance(dim, dict) else dict.fromkeys(EMBEDDINGS, int(dim))
-        self._arrays = {
-            name: np.lib.format.open_memmap(
-                embedding_path(path, name), "w+", dtype, (len(items), dims[name])
-            )
-            for name in EMBEDDINGS
-        }
+        self._folder = NewFolder(self.path, is_embeddings_file)
+        try:
+            write_table(self._folder.work / "items.tsv", items)
+            self._arrays = {
+                name: create_mapped(
+                    embedding_path(self._folder.work, name), dtype, (len(items), dims[name])
+                )
+                for name in EMBEDDINGS
+            }
+        except BaseException:
+            self._folder.close()
+            raise
         self._meta = {
             "format": FORMAT,
+            "content": "embeddings",
             "count": len(items),
             "dim": dims["global"],
             "dims": dims,
@@ -105,16 +121,23 @@ class EmbeddingWriter:
             **(meta or {}),
         }
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._folder is not None:
+            self._folder.close()
+
     @classmethod
     def open(cls, path):
         """Join the writing of a folder that another process has made."""
         self = cls.__new__(cls)
-        self.path = Path(path)
-        self._items, self._written = read_table(self.path / "items.tsv", ["id"]), 0
+        self.path, work = Path(path), work_path(path)
+        self._items, self._written = read_table(work / "items.tsv", ["id"]), 0
         self._arrays = {
-            name: np.lib.format.open_memmap(embedding_path(path, name), "r+") for name in EMBEDDINGS
+            name: np.lib.format.open_memmap(embedding_path(work, name), "r+") for name in EMBEDDINGS
         }
-        self._meta = None
+        self._meta = self._folder = None
         return self
 
     def write(self, start, global_, title, image):
@@ -143,11 +166,15 @@ class EmbeddingWriter:
             array.flush()
 
     def finish(self):
-        """Declare the folder whole; for the process that made it, after all have written."""
-        if self._meta is None:
+        """Put the folder in its place; for the process that made it, after all have written."""
+        if self._folder is None:
             raise RuntimeError("only the process that made the folder can finish it")
         self.flush()
-        write_meta(self.path, self._meta)
+        write_meta(
+            self._folder.work, {**self._meta, "files": digests(self._folder.work, sorted(FILES))}
+        )
+        self._folder.put()
+        self._folder.close()
 
 
 def check_finite(rows, items, start, path):
@@ -178,25 +205,35 @@ class Embeddings:
         self.ids = unique_ids(items, self.path / "items.tsv")
 
     @classmethod
-    def load(cls, path):
-        """Open a folder.
+    def load(cls, path, verify=False):
+        """Open a folder, whole as it was at one time, even if it is replaced meanwhile.
+
+        Args:
+            path: the folder.
+            verify: read all of the arrays, too, to see whether they are as they were written.
 
         Raises:
             InputError: it is not whole, or its files do not fit one another.
         """
-        meta = read_meta(path)
+        return steadily(path, lambda: cls._load(path, verify))
+
+    @classmethod
+    def _load(cls, path, verify):
+        meta = read_meta(path, "embeddings", _EMBEDDING_FIELDS)
         items = read_table(Path(path) / "items.tsv", ["id"])
-        count, dims = meta.get("count"), dims_of(meta)
+        count, dims = meta["count"], dims_of(meta)
         parts = {
             name: open_mapped(
-                embedding_path(path, name), (count, dims[name]), DTYPES, "make its folder again"
+                embedding_path(path, name), (count, dims[name]), DTYPES, MEND["embeddings"]
             )
             for name in EMBEDDINGS
         }
         if len(items) != count:
             raise InputError(
-                f"{path}/items.tsv has {len(items)} rows where meta.json says {count}; embed again"
+                f"{path}/items.tsv has {len(items)} rows where meta.json says {count}; "
+                f"{MEND['embeddings']}"
             )
+        check_files(path, meta, "embeddings", verify)
         return cls(path, parts, items, meta)
 
     def __len__(self):

@@ -24,6 +24,8 @@ from fairseq_item.search.lexical import count_terms
 FUSIONS = ("max", "sum")
 DECIMALS = 7
 PAIRS_A_TIME = 512
+# Of the largest weight: scores must stay within float32.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-15, 1e9
 
 
 def check_weights(weights):
@@ -33,13 +35,14 @@ def check_weights(weights):
         weights: four numbers, or three: those of the embeddings, nothing for the lexical one.
 
     Raises:
-        InputError: one is negative or not finite, or all are 0, or they are too few or too many.
+        InputError: one is negative or not finite, all are next to 0 or one is beyond 1e9, or they
+            are too few or too many.
     """
     weights = tuple(float(weight) for weight in weights)
-    right = len(weights) in (len(EMBEDDINGS), len(SIMILARITIES))
-    if not right or not all(0 <= w < float("inf") for w in weights) or not any(weights):
+    right = len(weights) in (len(EMBEDDINGS), len(SIMILARITIES)) and all(w >= 0 for w in weights)
+    if not right or not LEAST_WEIGHT <= max(weights) <= MOST_WEIGHT:
         raise InputError(
-            f"--weights {' '.join(map(str, weights))}: give three or four numbers of 0 or more, "
+            f"--weights {' '.join(map(str, weights))}: give three or four numbers of 0 to 1e9, "
             "not all 0"
         )
     return weights + (0.0,) * (len(SIMILARITIES) - len(weights))

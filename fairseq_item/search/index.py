@@ -19,12 +19,15 @@ import numpy as np
 
 from fairseq_item.data.tsv import Table, check_ids, read_table
 from fairseq_item.errors import InputError
+from fairseq_item.folders import steadily
 from fairseq_item.search import calibration
-from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, read_meta
+from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, is_embeddings_file
 from fairseq_item.search.hits import SIMILARITIES
-from fairseq_item.search.lexical import LexicalIndex
+from fairseq_item.search.index_meta import embedding_dims, read_index_meta
+from fairseq_item.search.lexical import LexicalIndex, lexical_paths
+from fairseq_item.search.meta import check_files
 from fairseq_item.search.transforms import load_transform
-from fairseq_item.search.vectors import Vectors
+from fairseq_item.search.vectors import Vectors, scale_path
 
 # The factory that searches the stored vectors themselves.
 EXACT = "Flat"
@@ -38,6 +41,15 @@ def faiss_path(folder, name):
 
 def transform_path(folder, name):
     return Path(folder) / f"{name}.transform.npz"
+
+
+def is_index_file(name):
+    """Whether an index folder may hold a file of this name."""
+    paths = [faiss_path("", FUSED), Path("present.npy"), *lexical_paths("")]
+    for embedding in EMBEDDINGS:
+        paths += [faiss_path("", embedding), transform_path("", embedding)]
+        paths.append(scale_path(embedding_path("", embedding)))
+    return is_embeddings_file(name) or Path(name) in paths
 
 
 @dataclass
@@ -67,17 +79,28 @@ class ItemIndex:
     meta: dict
 
     @classmethod
-    def load(cls, path):
-        """Open an index folder.
+    def load(cls, path, verify=False):
+        """Open an index folder, whole as it was at one time, even if it is replaced meanwhile.
+
+        Args:
+            path: the folder.
+            verify: read all of the arrays, too, to see whether they are as they were written.
 
         Raises:
             InputError: it is not whole, or its files do not fit one another.
         """
-        meta = read_meta(path, "index")
-        if meta.get("content") != "index":
-            raise InputError(f"{path} holds embeddings, not an index; run item-index on it")
+        return steadily(path, lambda: cls._load(path, verify))
+
+    @classmethod
+    def _load(cls, path, verify):
+        meta = read_index_meta(path)
         items = read_table(Path(path) / "items.tsv", ["id"])
         check_ids(items, Path(path) / "items.tsv")
+        if len(items) != meta["count"]:
+            raise InputError(
+                f"{path}/items.tsv has {len(items)} rows where meta.json says {meta['count']}; "
+                "run item-index again"
+            )
         present = _load_present(path, len(items))
         vectors = {
             name: Vectors.open(embedding_path(path, name), (len(items), meta["dims"][name]))
@@ -88,12 +111,18 @@ class ItemIndex:
         }
         # Folders made before there was a lexical similarity search without.
         lexical = LexicalIndex.open(path, len(items)) if "lexical" in calibrations else None
+        widths = embedding_dims(meta)
+        transforms = {
+            name: load_transform(transform_path(path, name), widths[name], meta["dims"][name])
+            for name in EMBEDDINGS
+        }
+        check_files(path, meta, "index", verify)  # before faiss, which trusts what it reads
         return cls(
             vectors=vectors,
             lexical=lexical,
             present=present,
             faiss=_load_lists(path, meta, present),
-            transforms={name: load_transform(transform_path(path, name)) for name in EMBEDDINGS},
+            transforms=transforms,
             calibrations=calibrations,
             items=items,
             meta=meta,
@@ -142,14 +171,18 @@ def import_faiss():
 def _load_present(path, count):
     file = Path(path) / "present.npy"
     try:
-        present = np.load(file)
-    except (OSError, ValueError, EOFError) as error:
+        present = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # numpy raises many kinds for damaged headers
         raise InputError(f"{file} is damaged ({error}); run item-index again") from None
     if present.shape == (count, len(EMBEDDINGS)):  # made before there was a lexical similarity
         present = np.pad(present, ((0, 0), (0, 1)))
-    if present.shape != (count, len(SIMILARITIES)):
+    if present.shape != (count, len(SIMILARITIES)) or present.dtype != bool:
         raise InputError(f"{file} does not fit the {count} items; run item-index again")
-    return present
+    # A byte that is neither 0 nor 1 is no bool, whatever its type says.
+    present = np.array(present).view(np.uint8)
+    if present.max() > 1 or not present.any():
+        raise InputError(f"{file} says that no item has anything; run item-index again")
+    return present.view(bool)
 
 
 def _load_lists(path, meta, present):

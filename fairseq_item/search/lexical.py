@@ -28,11 +28,15 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from fairseq_item.data.arrays import open_mapped, save_array
 from fairseq_item.errors import InputError
+from fairseq_item.files import writing
+from fairseq_item.search.vectors import release
 
 COLUMNS = 1 << 20
 K1, B = 1.2, 0.75
 TITLES_A_TIME = 16384
+MEND = "run item-index again"
 # Thai to Myanmar, Khmer, Japanese and Chinese.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _UNSPACED += "\U00020000-\U0003ffff"
@@ -69,12 +73,19 @@ def count_terms(titles):
     return counts
 
 
-def _paths(folder):
+def lexical_paths(folder):
+    """Where the rows' beginnings, the columns and the weights lie."""
     return [Path(folder) / f"lexical.{name}" for name in ("starts.npy", "columns", "weights")]
 
 
 def _mapped(path, dtype, mode, count):
-    return np.memmap(path, dtype, mode, shape=(count,)) if count else np.zeros(0, dtype)
+    try:
+        if path.stat().st_size == count * np.dtype(dtype).itemsize:
+            return np.memmap(path, dtype, mode, shape=(count,)) if count else np.zeros(0, dtype)
+        reason = "it is of another size"
+    except OSError as error:
+        reason = error.strerror
+    raise InputError(f"{path} is damaged ({reason}); {MEND}")
 
 
 class LexicalIndex:
@@ -95,9 +106,13 @@ class LexicalIndex:
     @classmethod
     def build(cls, titles, folder):
         """Write the files; ``titles`` is an iterable, read once, some at a time."""
-        titles, paths = iter(titles), _paths(folder)
+        titles, paths = iter(titles), lexical_paths(folder)
         found, sizes, lengths = np.zeros(COLUMNS, np.int64), [], []
-        with open(paths[1], "wb") as columns, open(paths[2], "wb") as weights:
+        with (
+            writing(paths[1]),
+            open(paths[1], "wb") as columns,
+            open(paths[2], "wb") as weights,
+        ):
             while some := list(islice(titles, TITLES_A_TIME)):
                 counts = count_terms(some)
                 columns.write(counts.indices.astype(np.int32).tobytes())
@@ -106,7 +121,7 @@ class LexicalIndex:
                 sizes.append(np.diff(counts.indptr))
                 lengths.append(np.asarray(counts.sum(axis=1)).ravel())
         lengths = np.concatenate(lengths or [[]]).astype(np.float64)
-        np.save(paths[0], np.cumsum(np.concatenate([[0], *sizes]), dtype=np.int64))
+        save_array(paths[0], np.cumsum(np.concatenate([[0], *sizes]), dtype=np.int64))
         self = cls.open(folder, len(lengths), "r+")
         self._weigh(np.log1p((len(lengths) - found + 0.5) / (found + 0.5)), lengths)
         return self
@@ -129,19 +144,21 @@ class LexicalIndex:
         Raises:
             InputError: one is missing or does not fit.
         """
-        paths = _paths(folder)
-        try:
-            starts = np.load(paths[0])
-            columns, weights = (
-                _mapped(path, kind, mode, starts[-1])
-                for path, kind in zip(paths[1:], (np.int32, np.float32))
-            )
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{folder}: the lexical index is damaged ({error}); run item-index again"
-            ) from None
-        if len(starts) != count + 1:
-            raise InputError(f"{paths[0]} does not fit the {count} items; run item-index again")
+        paths = lexical_paths(folder)
+        starts = np.array(open_mapped(paths[0], (count + 1,), ("int64",), MEND))
+        if starts[0] != 0 or (np.diff(starts) < 0).any():
+            raise InputError(f"{paths[0]} is damaged; {MEND}")
+        columns, weights = (
+            _mapped(path, kind, mode, int(starts[-1]))
+            for path, kind in zip(paths[1:], (np.int32, np.float32))
+        )
+        # scipy trusts what it is given.
+        if len(columns) and (columns.min() < 0 or columns.max() >= COLUMNS):
+            raise InputError(f"{paths[1]} is damaged; {MEND}")
+        if len(weights) and not 0 <= weights.min() <= weights.max() < np.inf:  # false for NaN
+            raise InputError(f"{paths[2]} is damaged; {MEND}")
+        release(columns)
+        release(weights)
         return cls(starts, columns, weights)
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_item.digests import digest
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import EMBEDDINGS
 
@@ -27,17 +28,30 @@ def model_of(meta, index_path, checkpoint=None, weights_file=None):
     """
     if meta.get("untrained"):
         raise InputError(f"{index_path} holds an untrained model's embeddings; give --queries")
-    checkpoint = checkpoint or meta.get("checkpoint")
-    if not checkpoint or not Path(checkpoint).exists():
-        raise InputError(
-            f"checkpoint {checkpoint!r} is not there; give the one that made {index_path} "
-            "as --checkpoint"
-        )
+    if checkpoint is None:
+        checkpoint = _own_checkpoint(meta, index_path)
+    if not Path(checkpoint).exists():
+        raise InputError(f"checkpoint {str(checkpoint)!r} is not there; name an existing one")
     features = meta.get("features")
     if features and weights_file:
         features = {**features, "weights_file": weights_file}
-    digest = meta.get("checkpoint_digest")
-    return {"checkpoint": checkpoint, "digest": digest, "features": features}
+    wanted = meta.get("checkpoint_digest")
+    return {"checkpoint": checkpoint, "digest": wanted, "features": features}
+
+
+def _own_checkpoint(meta, index_path):
+    """The checkpoint that an index names, if it is the file that the index was made with."""
+    named, right = meta.get("checkpoint"), False
+    if named and meta.get("checkpoint_digest"):
+        path = Path(named)
+        path = path / "checkpoint_best.pt" if path.is_dir() else path
+        right = path.is_file() and digest(path)["sha256"] == meta["checkpoint_digest"]
+    if not right:
+        raise InputError(
+            f"checkpoint {named!r} is not there, or not the one that made {index_path}; give that "
+            "one as --checkpoint"
+        )
+    return named
 
 
 class QueryModel:

@@ -15,6 +15,7 @@ from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
 from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
+from fairseq_item.search.index_meta import embedding_dims
 from fairseq_item.search.query_model import QueryModel
 
 # Queries worked on at a time, and answers.
@@ -153,13 +154,14 @@ def answers(index, rows, query_ids, k, exclude_self=False, **settings):
             )
 
 
-def open_queries(index, index_path, path):
+def open_queries(index, index_path, path, verify=False):
     """Open the embeddings of queries.
 
     Args:
         index: ``ItemIndex`` that they are for.
         index_path: where it lies.
         path: folder of the queries.
+        verify: see ``Embeddings.load``.
 
     Returns:
         ``Embeddings``.
@@ -167,7 +169,7 @@ def open_queries(index, index_path, path):
     Raises:
         InputError: the folder is not whole, or another model made it.
     """
-    queries = Embeddings.load(path)
+    queries = Embeddings.load(path, verify)
     check_same_model(index.meta, queries.meta, (index_path, path))
     check_dims(index, index_path, queries.dims)
     return queries
@@ -175,7 +177,7 @@ def open_queries(index, index_path, path):
 
 def check_dims(index, index_path, dims):
     """Refuse queries of other widths than the index's; ``dims``: embedding -> values a row."""
-    known = index.meta.get("embedding_dims") or dict.fromkeys(EMBEDDINGS, index.meta["dim"])
+    known = embedding_dims(index.meta)
     for name in EMBEDDINGS:
         if dims[name] != known[name]:
             raise InputError(

@@ -147,18 +147,32 @@ def save_transform(transform, path):
     np.savez(path, kind=np.array(transform.kind), **transform.arrays())
 
 
-def load_transform(path):
+def load_transform(path, dim, to):
     """Read what ``save_transform`` wrote.
 
+    Args:
+        path: the file.
+        dim, to: values a row before and after.
+
     Raises:
-        InputError: the file is missing or is no such file.
+        InputError: the file is missing, is no such file, or is of other sizes.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
-        return KINDS[str(arrays.pop("kind"))](**arrays)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no transform ({error}); run item-index again") from None
+        transform = KINDS[str(arrays.pop("kind"))](**arrays)
+    except Exception as error:  # damaged archives raise many kinds
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} is no transform ({reason}); run item-index again") from None
+    shapes = {"mean": (dim,), "matrix": (dim, to)}
+    for name, array in transform.arrays().items():
+        if array.shape != shapes[name] or not np.isfinite(array).all():
+            raise InputError(
+                f"{path}: {name} is not finite and of shape {shapes[name]}; run item-index again"
+            )
+    if transform.kind != Whiten.kind and dim != to:
+        raise InputError(f"{path} does not make {to} values of {dim}; run item-index again")
+    return transform
 
 
 def moments(blocks, dim):

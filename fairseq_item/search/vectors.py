@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.arrays import open_mapped
+from fairseq_item.data.arrays import create_mapped, open_mapped
 
 DTYPES = ("float32", "float16", "int8")
 MEND = "run item-index again"
@@ -56,10 +56,10 @@ class Vectors:
         """
         scales = None
         if dtype == "int8":
-            scales = np.lib.format.open_memmap(scale_path(path), "w+", np.float32, shape[:1])
+            scales = create_mapped(scale_path(path), np.float32, shape[:1])
         else:
             scale_path(path).unlink(missing_ok=True)
-        return cls(np.lib.format.open_memmap(path, "w+", dtype, shape), scales)
+        return cls(create_mapped(path, dtype, shape), scales)
 
     @classmethod
     def open(cls, path, shape):

@@ -313,9 +313,8 @@ def test_other_images_than_those_embedded_are_refused(data_bin, tmp_path, folder
     assert f"query {third!r} has another" in refused(data=data)
 
 
-def test_untrained_embeddings_are_refused(folder, tmp_path, refused):
+def test_untrained_embeddings_are_refused(folder, tmp_path, refused, change_meta):
     shutil.copytree(folder, tmp_path / "folder")
     for name in ("index", "test"):
-        path = tmp_path / "folder" / name / "meta.json"
-        path.write_text(path.read_text().replace('"untrained": false', '"untrained": true'))
+        change_meta(tmp_path / "folder" / name, lambda meta: meta.update(untrained=True))
     assert "an untrained model's embeddings" in refused(folder=tmp_path / "folder")

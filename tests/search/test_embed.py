@@ -163,11 +163,11 @@ def test_untrained_is_another_model_of_the_same_size_and_seeded(
         assert not np.allclose(drawn[0].parts[part], drawn[2].parts[part], atol=1e-3)
 
 
-def test_a_run_that_was_cut_off_leaves_nothing_that_loads(
+def test_a_run_that_was_cut_off_leaves_what_was_there(
     model_folder, data_bin, tmp_path, monkeypatch
 ):
-    """Not even where a whole run's output was before."""
-    embedded(model_folder, data_bin, tmp_path, "--split", "train")
+    out = tmp_path / "out"
+    before = embedded(model_folder, data_bin, out, "--split", "test")
 
     def killed(hub, dataset, writer, start, stop, *rest):
         write(hub, dataset, writer, start, stop // 2, *rest)
@@ -175,10 +175,11 @@ def test_a_run_that_was_cut_off_leaves_nothing_that_loads(
 
     write = embed_command.embed_rows
     monkeypatch.setattr(embed_command, "embed_rows", killed)
-    with pytest.raises(KeyboardInterrupt):
-        embedded(model_folder, data_bin, tmp_path, "--split", "train")
-    with pytest.raises(InputError, match=r"meta.json is missing, so .* holds no whole embeddings"):
-        Embeddings.load(tmp_path)
+    for folder in (out, tmp_path / "new"):
+        with pytest.raises(KeyboardInterrupt):
+            embedded(model_folder, data_bin, folder, "--split", "train")
+    assert_equal(Embeddings.load(out), before)
+    assert list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.parametrize(

@@ -66,17 +66,72 @@ def test_two_writers_share_the_files(tmp_path):
     )
 
 
-def test_half_written_folder_is_refused(tmp_path):
-    written = arrays(3, 4)
-    EmbeddingWriter(tmp_path, items(3), 4).finish()
-    again = EmbeddingWriter(tmp_path, items(3), 4)  # starting anew makes the old one invalid
+def test_a_folder_is_as_it_was_until_the_new_one_is_whole(tmp_path):
+    written, path = arrays(3, 4), tmp_path / "e"
+    EmbeddingWriter(path, items(2), 4).finish()
+    old = Embeddings.load(path)
+    again = EmbeddingWriter(path, items(3), 4)
     again.write(0, *written)
-    with pytest.raises(InputError, match=r"meta\.json is missing"):
-        Embeddings.load(tmp_path)
+    assert len(Embeddings.load(path)) == 2
+    again.finish()
+    np.testing.assert_allclose(Embeddings.load(path).rows("title"), normalise(written[1]))
+    assert not old.rows("title").any()  # who has opened it reads on
+    assert old.items[1]["id"] == "p1"
+    with EmbeddingWriter(path, items(1), 4):
+        pass  # and does not finish
+    assert len(Embeddings.load(path)) == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_a_folder_of_embeddings_is_replaced(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"holds other things \(notes\.txt\), which would be lost"):
+        EmbeddingWriter(tmp_path, items(1), 4)
+    with pytest.raises(InputError, match=r"notes\.txt is a file"):
+        EmbeddingWriter(tmp_path / "notes.txt", items(1), 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "at"), [("title.npy", 200), ("items.tsv", 30), ("meta.json", b'"dim": 4')]
+)
+def test_files_that_were_changed_are_refused(tmp_path, name, at):
+    writer = EmbeddingWriter(tmp_path / "e", items(9), 4)
+    writer.write(0, *arrays(9, 4))
+    writer.finish()
+    path = tmp_path / "e" / name
+    content = path.read_bytes()
+    changed = bytearray(content)
+    changed[at if isinstance(at, int) else content.index(at) + len(at) - 1] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(InputError, match="is not the file that was written here|was changed"):
+        Embeddings.load(tmp_path / "e")
+    if name == "items.tsv":
+        lines = content.splitlines(keepends=True)
+        path.write_bytes(b"".join([lines[0], *lines[:0:-1]]))
+        with pytest.raises(InputError, match=r"items\.tsv is not the file that was written here"):
+            Embeddings.load(tmp_path / "e")
+
+
+def test_large_arrays_are_told_apart_always_and_read_whole_on_request(tmp_path):
+    for seed, name in enumerate("ab"):
+        writer = EmbeddingWriter(tmp_path / name, items(300), 1000)
+        writer.write(0, *arrays(300, 1000, seed))
+        writer.finish()
+    path = tmp_path / "a" / "title.npy"
+    content = bytearray(path.read_bytes())
+    content[7000] ^= 1
+    path.write_bytes(content)
+    Embeddings.load(tmp_path / "a")
+    with pytest.raises(InputError, match=r"title\.npy is not the file that was written here"):
+        Embeddings.load(tmp_path / "a", verify=True)
+    for other in (tmp_path / "b" / "title.npy", tmp_path / "a" / "image.npy"):
+        path.write_bytes(other.read_bytes())
+        with pytest.raises(InputError, match=r"title\.npy is not the file that was written here"):
+            Embeddings.load(tmp_path / "a")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_row_that_is_not_finite_names_the_item(tmp_path, value):
+def test_row_that_is_not_finite_names_the_item(tmp_path, value, change_meta):
     bad = arrays(3, 4)
     bad[2][1, 0] = value
     writer = EmbeddingWriter(tmp_path, items(5), 4)
@@ -86,6 +141,7 @@ def test_row_that_is_not_finite_names_the_item(tmp_path, value):
     stored = np.load(tmp_path / "title.npy", mmap_mode="r+")
     stored[4, 0] = value
     stored.flush()
+    change_meta(tmp_path)
     with pytest.raises(InputError, match=r"title.npy row 4 \(item 'p4'\)"):
         Embeddings.load(tmp_path).rows("title", 2)
 

@@ -267,7 +267,7 @@ def test_commands(tmp_path, folders, capsys):
     assert meta["fit"]["source"].keys() == {"queries", "groups", "digest"}
 
 
-def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
+def test_bad_input_ends_with_one_line(tmp_path, folders, capsys, change_meta):
     items, queries, truth = folders["items"].path, folders["queries"].path, folders["truth"]
 
     def refused(*argv):
@@ -306,4 +306,5 @@ def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
     array = np.load(tmp_path / "nan" / "image.npy")
     array[0, 0] = np.nan
     np.save(tmp_path / "nan" / "image.npy", array)
+    change_meta(tmp_path / "nan")
     assert "not finite" in refused("--fit", tmp_path / "t", "--fit-queries", tmp_path / "nan")

@@ -1,6 +1,5 @@
 """Fused search against a twin that scores every pair."""
 
-import json
 import math
 from collections import Counter
 
@@ -275,7 +274,7 @@ def test_words_alone_need_no_embeddings_and_a_title(tmp_path, folders):
     assert np.isnan(fused_search(index, without, 5).similarities[..., 3]).all()
 
 
-def test_folders_without_a_lexical_part_search_without(tmp_path, folders):
+def test_folders_without_a_lexical_part_search_without(tmp_path, folders, change_meta):
     """As made before there was one: three columns of presence, three weights."""
     path = tmp_path / "x"
     build_index([folders["items"].path], path)
@@ -284,9 +283,7 @@ def test_folders_without_a_lexical_part_search_without(tmp_path, folders):
     for file in path.glob("lexical.*"):
         file.unlink()
     np.save(path / "present.npy", index.present[:, :3])
-    meta = json.loads((path / "meta.json").read_text())
-    del meta["calibrations"]["lexical"], meta["list_scales"]
-    (path / "meta.json").write_text(json.dumps(meta))
+    change_meta(path, lambda meta: [meta["calibrations"].pop("lexical"), meta.pop("list_scales")])
     old = ItemIndex.load(path)
     np.testing.assert_array_equal(fused_search(old, queries, 5).rows, expected.rows)
     with pytest.raises(InputError, match="no lexical similarity; run item-index again"):

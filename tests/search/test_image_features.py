@@ -148,7 +148,7 @@ def test_an_index_of_them(indexed, data, data_bin, capsys):
     assert capsys.readouterr().out.splitlines()[1].split()[4] == "-"
 
 
-def test_embeddings_that_do_not_go_together(indexed, data, data_bin, capsys):
+def test_embeddings_that_do_not_go_together(indexed, data, data_bin, capsys, change_meta):
     ask = [indexed / "index", "--queries", indexed / "bare"]
     assert "has no image features; embed both alike" in message(search, ask, capsys)
     ask = [indexed / "plain", "--queries", indexed / "queries"]
@@ -156,10 +156,8 @@ def test_embeddings_that_do_not_go_together(indexed, data, data_bin, capsys):
     both = [indexed / "items", indexed / "bare", "--out", indexed / "i"]
     assert "has no image features; embed both alike" in message(index, both, capsys)
     # Queries of the same network with other weights.
-    path = indexed / "queries" / "meta.json"
-    meta = json.loads(path.read_text())
-    meta["features"]["weights"] = "f" * 64
-    path.write_text(json.dumps(meta))
+    other = {"weights": "f" * 64}
+    change_meta(indexed / "queries", lambda meta: meta["features"].update(other))
     ask = [indexed / "index", "--queries", indexed / "queries"]
     assert "resnet50 (weights ffffffff); embed both alike" in message(search, ask, capsys)
 

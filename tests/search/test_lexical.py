@@ -77,11 +77,37 @@ def test_no_title_at_all(tmp_path):
 
 def test_damaged_files_are_refused(tmp_path):
     LexicalIndex.build(TITLES, tmp_path)
-    with pytest.raises(InputError, match="does not fit the 7 items; run item-index again"):
+    with pytest.raises(InputError, match=r"starts\.npy is .* expected; run item-index again"):
         LexicalIndex.open(tmp_path, 7)
-    (tmp_path / "lexical.weights").write_bytes(b"x")
-    with pytest.raises(InputError, match="lexical index is damaged.*run item-index again"):
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("weights", lambda values: values[:1]),
+        ("weights", lambda values: np.where(values == values[3], np.float32(np.nan), values)),
+        ("weights", lambda values: -values),
+        ("columns", lambda values: values + (1 << 20)),
+        ("columns", lambda values: values - (1 << 20)),
+        ("columns", lambda values: np.append(values, values)),
+    ],
+)
+def test_what_scipy_would_trust_is_checked(tmp_path, name, damage):
+    LexicalIndex.build(TITLES, tmp_path)
+    path = tmp_path / f"lexical.{name}"
+    values = np.fromfile(path, {"weights": np.float32, "columns": np.int32}[name])
+    damage(values).tofile(path)
+    with pytest.raises(InputError, match=rf"lexical\.{name} is damaged.*run item-index again"):
         LexicalIndex.open(tmp_path, 6)
+
+
+def test_rows_that_begin_before_the_last_are_refused(tmp_path):
+    LexicalIndex.build(TITLES, tmp_path)
+    starts = np.load(tmp_path / "lexical.starts.npy")
+    for change in ([1, *starts[1:]], [0, starts[-1], *starts[2:]]):
+        np.save(tmp_path / "lexical.starts.npy", np.array(change))
+        with pytest.raises(InputError, match=r"starts\.npy is damaged"):
+            LexicalIndex.open(tmp_path, 6)
 
 
 def test_random_pairs_are_of_different_items(tmp_path):

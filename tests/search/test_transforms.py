@@ -90,7 +90,7 @@ def test_stored_transform_does_the_same(tmp_path, kind):
     transform = fit_transform(kind, blocks(rows), 6)
     path = tmp_path / "t.npz"
     save_transform(transform, path)
-    np.testing.assert_array_equal(load_transform(path)(rows), transform(rows))
+    np.testing.assert_array_equal(load_transform(path, 6, 6)(rows), transform(rows))
 
 
 def test_settings_out_of_range(tmp_path):
@@ -98,7 +98,22 @@ def test_settings_out_of_range(tmp_path):
         fit_transform("whiten", [cone()], 6, shrinkage=1.5)
     (tmp_path / "bad.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is no transform"):
-        load_transform(tmp_path / "bad.npz")
+        load_transform(tmp_path / "bad.npz", 6, 6)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_transform_of_other_sizes_or_not_finite_is_refused(tmp_path, kind):
+    transform, path = fit_transform(kind, blocks(cone()), 6), tmp_path / "t.npz"
+    save_transform(transform, path)
+    for dim, to in [(5, 6), (6, 5)]:
+        # Centring and none keep the width, whatever it is.
+        with pytest.raises(InputError, match=r"shape|values of"):
+            load_transform(path, dim, to)
+    for array in transform.arrays().values():
+        array.flat[0] = np.nan
+        save_transform(transform, path)
+        with pytest.raises(InputError, match="not finite"):
+            load_transform(path, 6, 6)
 
 
 @pytest.mark.parametrize(
