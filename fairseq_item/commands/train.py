@@ -6,14 +6,20 @@ named as the options of fairseq-train, which may follow and win:
     item-train laptop data-bin --save-dir model --max-update 1000
 
 Without --save-dir the model goes to checkpoints/. A run that was cut off goes on.
+
+Several processes, of one machine or many, are started by torchrun (examples/scale_out):
+
+    torchrun --nproc-per-node 8 --no-python item-train paper data-bin --save-dir model
 """
 
 import argparse
+import os
 import shlex
 import sys
 
 from fairseq_item import recipes
 from fairseq_item.commands.common import Parser, run
+from fairseq_item.recipes import torchrun
 
 
 def parser():
@@ -32,7 +38,10 @@ def main(argv=None):
     # argparse would stop at the first flag of fairseq-train: --print is looked for beforehand.
     shown = "--print" in argv
     args = parser().parse_args([word for word in argv if word != "--print"])
-    argv = recipes.arguments(recipes.read(args.recipe), args.data, args.more)
+    options = recipes.read(args.recipe)
+    cpu = bool(options.get("cpu")) or "--cpu" in args.more
+    more = [*torchrun.flags(os.environ, cpu), *args.more]
+    argv = recipes.arguments(options, args.data, more)
     cfg = recipes.parse(argv, recipes.find(args.recipe))
     if shown:
         sys.stdout.write(shlex.join(["fairseq-train", *argv]) + "\n")
