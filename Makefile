@@ -1,6 +1,7 @@
-# Two commands do everything on a fresh machine with Python 3.11 or 3.12:
+# Two commands do everything on a fresh machine with Python 3.11, 3.12 or 3.13:
 #   make quickstart    sets up .venv, then runs the whole way on a synthetic demo catalogue
 #   make test          sets up .venv, then passes lint, type check and tests
+# Without a GPU: TORCH_INDEX=URL takes torch from an index of CPU wheels, 5 GB less.
 # Your own catalogue: make quickstart CATALOG=products.tsv IMAGES=images/
 # While working: make test-fast, in under a minute, leaves out what is marked slow (CONTRIBUTING.md).
 PYTHON ?= python3
@@ -36,7 +37,7 @@ smoke: setup
 	$(VENV)/bin/python examples/reproduce/reproduce.py --size smoke --out reproduce-smoke --jobs 2
 
 benchmark: setup
-	$(VENV)/bin/python -m pip --disable-pip-version-check install -q --no-build-isolation -e ".[benchmark]"
+	scripts/setup_venv.sh $(VENV) benchmark
 	VENV=$(VENV) OUT=benchmark examples/benchmark/run.sh
 
 # What a GPU does, in under 25 minutes, as tables and JSON in GPU_OUT.

@@ -28,6 +28,7 @@ COMMANDS = (
     "gallery",
     "balance",
     "options",
+    "export",
 )
 
 setup(
@@ -37,7 +38,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11,<3.14",
     packages=find_packages(include=["fairseq_item", "fairseq_item.*"]),
     package_data={"fairseq_item": ["**/*.html", "recipes/*.yaml"]},
     install_requires=[
@@ -71,8 +72,16 @@ setup(
         ],
         "plots": ["matplotlib>=3.9"],
         "tensorboard": ["tensorboard>=2.17"],
+        # item-export: safetensors and ONNX; and what reads the third format.
+        "export": [
+            "safetensors>=0.4.3",
+            "onnx>=1.17",
+            "onnxscript>=0.3",
+            "onnxruntime>=1.20",
+        ],
+        "sentence-transformers": ["sentence-transformers>=5.4", "safetensors>=0.4.3"],
         # What examples/benchmark runs beside ours.
-        "benchmark": ["transformers>=4.50", "sentence-transformers>=4.0", "webdataset>=0.2.100"],
+        "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
     },
     entry_points={
         "console_scripts": [

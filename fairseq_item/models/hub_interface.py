@@ -77,7 +77,7 @@ class ItemHubInterface(nn.Module):
         seen = np.zeros((len(titles), features.dim if features else 0), np.float32)
         for start in range(0, len(titles), batch_size):
             block = slice(start, start + batch_size)
-            inputs = self._inputs(titles[block], images[block])
+            inputs = self.inputs(titles[block], images[block])
             for embedding, rows in zip(embeddings, self.embed(*inputs)):
                 embedding[block] = rows
             if features:
@@ -103,7 +103,7 @@ class ItemHubInterface(nn.Module):
         result = []
         for start in range(0, len(titles), batch_size):
             block = slice(start, start + batch_size)
-            classes, probabilities = self.best(*self._inputs(titles[block], images[block]), k=k)
+            classes, probabilities = self.best(*self.inputs(titles[block], images[block]), k=k)
             result += [
                 [(self.categories[c], float(p)) for c, p in zip(*row)]
                 for row in zip(classes, probabilities)
@@ -129,7 +129,7 @@ class ItemHubInterface(nn.Module):
             probabilities, classes = logits.softmax(-1).topk(min(k, len(self.categories)))
         return classes.cpu().numpy(), probabilities.cpu().numpy()
 
-    def _inputs(self, titles, images):
+    def inputs(self, titles, images):
         """Title, patches and which products have images, as tensors on the device."""
         symbols = self.dictionary
         title = collate_titles(
@@ -227,6 +227,10 @@ def _open(image, target):
 def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     """Load a model folder or a checkpoint file; see ``ItemModel.from_pretrained``."""
     path = Path(path)
+    if (path / "model.safetensors").exists() and not (path / checkpoint_file).exists():
+        from fairseq_item.export import folder as exported
+
+        return exported.load(path, device)
     checkpoint = path / checkpoint_file if path.is_dir() else path
     folder = checkpoint.parent
     tokenizer = next((name for name in TOKENIZERS if (folder / name).exists()), TOKENIZERS[0])
@@ -242,7 +246,7 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     if "compute_dtype" in cfg.model:
         cfg.model.compute_dtype = resolve_compute_dtype(cfg.model, device)
     dictionary = load_dictionary(folder / "dict.txt")
-    model = _build(cfg.model, dictionary, checkpoint)
+    model = build(cfg.model, dictionary, checkpoint)
     kept = state.get("task_state") or {}
     categories = kept.get("categories")
     if categories:
@@ -292,7 +296,8 @@ class _Vocabulary:
         self.source_dictionary = dictionary
 
 
-def _build(cfg, dictionary, checkpoint):
+def build(cfg, dictionary, checkpoint):
+    """The model of a configuration, its weights drawn anew; ``checkpoint`` is for messages."""
     name = cfg.get("_name")
     kind = ARCH_MODEL_REGISTRY.get(name) or MODEL_REGISTRY.get(name)
     if kind is None or not hasattr(kind, "embed"):

@@ -187,9 +187,15 @@ def _early_stopping():
 
 
 def _preparation(data):
-    """How the training images of a data-bin were brought to a square; {} without them."""
+    """How the training images of a data-bin were brought to a square, and how many products there
+    are; {} without images."""
     try:
-        meta = read_meta(Path(data) / "image" / shard_names(data, "train")[0])
+        metas = [read_meta(Path(data) / "image" / name) for name in shard_names(data, "train")]
     except InputError:
         return {}
-    return {"stored_image_size": meta.image_size, "fit": meta.fit}
+    products = sum(meta.count for meta in metas)
+    return {
+        "stored_image_size": metas[0].image_size,
+        "fit": metas[0].fit,
+        "products": products,
+    }

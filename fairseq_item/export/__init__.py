@@ -1,0 +1,1 @@
+"""Trained models for other tools: safetensors, ONNX and sentence-transformers."""
