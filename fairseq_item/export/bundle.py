@@ -1,7 +1,7 @@
 """One Python file out of the runner and what it needs of this package, so that it stands alone."""
 
+import ast
 import inspect
-import re
 
 from fairseq_item import errors
 from fairseq_item.data import augment, images, patches, text, titles
@@ -16,10 +16,6 @@ HEAD = '''\
 Written by item-export out of modules of fairseq-item (MIT licence), so that it stands alone.
 """
 '''
-# Imports of this package, on one line or in brackets, docstrings and export lists of modules.
-OWN = re.compile(r"^from fairseq_item\S* import (?:\([^)]*\)|.*)\n", re.MULTILINE)
-DOCSTRING = re.compile(r'\A""".*?"""\n', re.DOTALL)
-NAMES = re.compile(r"^__all__ = .*\n", re.MULTILINE)
 
 
 def runner_source():
@@ -31,5 +27,18 @@ def runner_source():
 
 
 def _source(module):
-    text = DOCSTRING.sub("", inspect.getsource(module))
-    return NAMES.sub("", OWN.sub("", text)).strip() + "\n"
+    """A module's text without its docstring, its ``__all__`` and its imports of this package."""
+    text = inspect.getsource(module)
+    lines = text.splitlines()
+    for node in reversed(ast.parse(text).body):
+        if _left_out(node):
+            del lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _left_out(node):
+    if isinstance(node, ast.ImportFrom):
+        return node.module.startswith("fairseq_item")
+    if isinstance(node, ast.Assign):
+        return getattr(node.targets[0], "id", None) == "__all__"
+    return isinstance(node, ast.Expr)

@@ -11,6 +11,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,8 @@ def main(argv=None):
     runner = ItemRunner(Path(__file__).parent, args.file)
     parts = runner.encode([args.title], [args.image])
     names = ("global", "title", "image")
-    print(json.dumps({name: part[0].tolist() for name, part in zip(names, parts)}))
+    values = {name: part[0].tolist() for name, part in zip(names, parts)}
+    sys.stdout.write(json.dumps(values) + "\n")
 
 
 if __name__ == "__main__":
