@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent
 # A name that Python keeps to itself has a "_" behind it there.
 COMMANDS = (
     "import_",
+    "fetch",
     "split",
     "bpe",
     "pack",
@@ -54,6 +55,7 @@ setup(
         "scipy>=1.11",
         "tqdm>=4.66",
         "pyyaml>=6.0",
+        "urllib3>=2.3",
     ],
     extras_require={
         "dev": [

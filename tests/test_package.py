@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PREPROCESSING = (
     "split", "bpe", "pack", "features", "binarize", "relist", "queries", "demo", "import_",
+    "fetch",
 )  # fmt: skip
 LIGHT = (
     "fairseq_item", "fairseq_item.commands.common", "fairseq_item.files",
@@ -74,7 +75,7 @@ def test_no_module_prints():
             assert not re.search(r"\bprint\(", path.read_text(encoding="utf-8")), path
 
 
-@pytest.mark.parametrize("room", ["preprocess", "demo", "feeds"])
+@pytest.mark.parametrize("room", ["preprocess", "demo", "feeds", "fetch"])
 def test_libraries_know_no_arguments(room):
     """They take plain values, and are called from Python as they are by commands."""
     for path in (ROOT / "fairseq_item" / room).rglob("*.py"):
