@@ -19,6 +19,7 @@ from pathlib import Path
 from fairseq_item.commands.common import Parser, run, say, splits
 from fairseq_item.data.titles import SPECIALS, open_tokenizer
 from fairseq_item.errors import InputError
+from fairseq_item.files import locked_folder, sweep
 from fairseq_item.preprocess.binarize import binarize_labels, binarize_titles, has_labels, label_ids
 
 
@@ -36,6 +37,12 @@ def main(argv=None):
     names = names or sorted(path.stem for path in (root / "items").glob("*.tsv"))
     if not names:
         raise InputError(f"{root / 'items'} has no .tsv file; run item-pack first")
+    with locked_folder(root / "title"):
+        binarize(root, names)
+
+
+def binarize(root, names):
+    """Write the titles and labels of the splits ``names`` of the data-bin ``root``."""
     tokenizer = open_tokenizer(root / "title")
     for name in names:
         counts = binarize_titles(root, name, tokenizer)
@@ -46,6 +53,8 @@ def main(argv=None):
         )
     labelled = [name for name in names if has_labels(root, name)]
     if labelled:
+        (root / "label").mkdir(exist_ok=True)
+        sweep(root / "label")
         ids = label_ids(root, labelled)
         say(f"{root / 'label' / 'dict.txt'}: {len(ids) - len(SPECIALS)} leaf categories")
         for name in labelled:

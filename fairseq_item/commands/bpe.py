@@ -17,6 +17,7 @@ from fairseq_item.commands.columns import add_columns, columns_of
 from fairseq_item.commands.common import Parser, add_seed, fraction, positive, run, say
 from fairseq_item.data.wordpiece import FILE
 from fairseq_item.errors import InputError
+from fairseq_item.files import locked_folder
 from fairseq_item.preprocess import wordpiece
 from fairseq_item.preprocess.bpe import NORMALIZATION, learn, read_titles, write
 
@@ -59,8 +60,12 @@ def main(argv=None):
         raise InputError(f"--character-coverage {args.character_coverage}: use 0.98 to 1")
     if args.vocab_size > LARGEST:
         raise InputError(f"--vocab-size {args.vocab_size} is more than {LARGEST}; use 50000 or so")
+    with locked_folder(args.out):
+        _write(args, Path(args.out))
+
+
+def _write(args, out):
     titles = read_titles(args.catalogs, columns_of(args), args.max_titles, args.seed)
-    out = Path(args.out)
     if args.vocab:
         content = wordpiece.read_vocabulary(args.vocab, args.case)
         counts = wordpiece.count_tokens(content, titles)

@@ -5,7 +5,7 @@ from pathlib import Path
 from fairseq_item.commands.common import Parser, add_seed, add_workers, positive, run, say
 from fairseq_item.demo.catalog import contact_sheet, write_catalog
 from fairseq_item.errors import InputError
-from fairseq_item.files import atomic_path
+from fairseq_item.files import atomic_path, check_output, locked_folder
 
 
 def build_parser():
@@ -39,9 +39,12 @@ def main(argv=None):
     if not 16 <= args.image_size <= 2048:
         raise InputError(f"--image-size {args.image_size} is not between 16 and 2048")
     settings = args.products, (least, most), args.image_size, args.seed
+    if args.contact_sheet:
+        check_output(args.contact_sheet)
     if args.out:
         out = Path(args.out)
-        count = write_catalog(out, *settings, args.tar, args.num_workers)
+        with locked_folder(out):
+            count = write_catalog(out, *settings, args.tar, args.num_workers)
         say(f"{out / 'products.tsv'}: {count} listings of {args.products} products")
         say(f"{out / ('images.tar' if args.tar else 'images')}: {count} images")
     if args.contact_sheet:

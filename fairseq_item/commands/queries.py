@@ -19,7 +19,7 @@ from fairseq_item.commands.common import Parser, add_seed, fraction, positive, r
 from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.image_root import ImageRoot
 from fairseq_item.errors import InputError
-from fairseq_item.files import refuse_overwriting
+from fairseq_item.files import locked_folder, refuse_overwriting
 from fairseq_item.preprocess.equal_listings import ListingKey, Rows, same_products
 from fairseq_item.preprocess.queries import FILES, choose, choose_listings, read_listings, write
 
@@ -67,15 +67,17 @@ def main(argv=None):
     if not args.leave_one_out and (args.num_queries or args.max_per_product):
         parser.error("--num-queries and --max-per-product belong to --leave-one-out")
     out = Path(args.out)
-    refuse_overwriting(args.catalog, [out / name for name in FILES])
+    for source in (args.catalog, *args.index):
+        refuse_overwriting(source, [out / name for name in FILES])
     root = args.image_root and ImageRoot(args.image_root)
     require = ("id", "title", "image", "product")
     catalog = read_catalog(args.catalog, columns_of(args), require)
     queries = choose_queries(args, read_listings(catalog))
     key = None if args.equal_apart else ListingKey(root)
     others = read_others(args)
-    same, equal = same_products(Rows([catalog, *others]), key)
-    counts = write(catalog, same, queries, out, args.leave_one_out)
+    with locked_folder(out):
+        same, equal = same_products(Rows([catalog, *others]), key)
+        counts = write(catalog, same, queries, out, args.leave_one_out)
     for name, count, what in zip(FILES, counts, ("queries", "rows", "true matches")):
         say(f"{out / name}: {count} {what}")
     if equal:

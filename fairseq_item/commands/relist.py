@@ -35,7 +35,7 @@ from fairseq_item.commands.common import (
 from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.images import ImageRoot
 from fairseq_item.errors import InputError
-from fairseq_item.files import refuse_overwriting
+from fairseq_item.files import locked_folder, refuse_overwriting
 from fairseq_item.preprocess.equal_listings import ListingKey, Rows, same_products
 from fairseq_item.preprocess.protocol1 import Protocol1, Strengths
 from fairseq_item.preprocess.protocol2 import Protocol2
@@ -102,7 +102,9 @@ def main(argv=None):
     out, strengths = Path(args.out), strengths_from(args)
     if args.protocol == 2 and strengths != Strengths():
         raise InputError("the strengths of --protocol 2 are frozen; leave those flags out")
-    refuse_overwriting(args.catalog, [out / name for name in FILES])
+    for source in (args.catalog, *args.index):
+        refuse_overwriting(source, [out / name for name in FILES])
+    refuse_overwriting(args.image_root, [out / "images"])
     catalog = read_catalog(args.catalog, columns_of(args))
     rows = [row for _, row in catalog]
     wanted = args.products or round(args.fraction * len(rows))
@@ -114,9 +116,10 @@ def main(argv=None):
     protocol = Protocol1(strengths) if args.protocol == 1 else Protocol2.for_catalog(rows)
     relister = Relister(ImageRoot(args.image_root), protocol, args.listings, args.seed)
     key = None if args.equal_apart else ListingKey(relister.root)
-    same, equal = same_products(Rows([catalog, *read_others(args)]), key)
     relisted = rows, relister, wanted, out, args.num_workers
-    counts = write_benchmark(catalog, *relisted, same, equal)
+    with locked_folder(out):
+        same, equal = same_products(Rows([catalog, *read_others(args)]), key)
+        counts = write_benchmark(catalog, *relisted, same, equal)
     for count, (name, what) in zip(counts, FILES.items()):
         say(f"{out / name}: {count} {what}")
     say(f"{out / 'images'}: {counts[0]} images")

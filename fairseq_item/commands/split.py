@@ -14,7 +14,7 @@ from fairseq_item.commands.columns import add_columns, columns_of
 from fairseq_item.commands.common import Parser, add_seed, amount, run, say
 from fairseq_item.data.catalog import read_catalog
 from fairseq_item.errors import InputError
-from fairseq_item.files import refuse_overwriting
+from fairseq_item.files import locked_folder, refuse_overwriting
 from fairseq_item.preprocess.split import SPLIT_NAMES, SPLITS, assign, read_groups, write
 
 logger = logging.getLogger(__name__)
@@ -41,9 +41,10 @@ def main(argv=None):
     refuse_overwriting(args.catalog, [Path(args.out, f"{name}.tsv") for name in SPLIT_NAMES])
     require = ("id", "title", "image") + (("leaf_category",) if args.stratify else ())
     catalog = read_catalog(args.catalog, columns_of(args), require)
-    groups, row_groups = read_groups(catalog, args.stratify, args.ignore_split_column)
-    assign(groups, args.ratios, args.seed)
-    counts = write(catalog, row_groups, Path(args.out))
+    with locked_folder(args.out):
+        groups, row_groups = read_groups(catalog, args.stratify, args.ignore_split_column)
+        assign(groups, args.ratios, args.seed)
+        counts = write(catalog, row_groups, Path(args.out))
     for name, count in counts.items():
         say(f"{Path(args.out) / name}.tsv: {count} rows")
     for name, ratio in zip(SPLITS, args.ratios):

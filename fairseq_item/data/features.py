@@ -5,15 +5,15 @@
 array is not whole.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fairseq_item import digests
 from fairseq_item.data.arrays import open_mapped
-from fairseq_item.data.sharded import shard_names
+from fairseq_item.data.sharded import items_digest, shard_names
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 
@@ -33,6 +33,7 @@ class FeaturesMeta:
         items: SHA-256 of the items file that the rows belong to.
         version: version of this format.
         weights_file: where the weights were read, None for those of an installed package.
+        array: SHA-256 of the array's file, "" where unknown.
     """
 
     network: str
@@ -42,6 +43,7 @@ class FeaturesMeta:
     items: str
     version: int = VERSION
     weights_file: str | None = None
+    array: str = ""
 
     def of_network(self):
         """What tells one network from another, and where to find it: dict."""
@@ -56,34 +58,45 @@ def meta_path(data, shard):
     return Path(data) / "features" / f"{shard}.json"
 
 
-def items_digest(data, shard):
-    """SHA-256 of ``items/{shard}.tsv``, in hexadecimal."""
-    with open(Path(data) / "items" / f"{shard}.tsv", "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_meta(data, shard, meta):
     with atomic_path(meta_path(data, shard)) as path:
-        path.write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
+        values = digests.sealed(asdict(meta))
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def read_meta(data, shard):
     """Read ``features/{shard}.json``.
 
     Raises:
-        InputError: it is missing, damaged or of another version.
+        InputError: it is missing, damaged, changed or of another version.
     """
     path = meta_path(data, shard)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["version"] == VERSION:
-            return FeaturesMeta(**values)
-        reason = f"has version {values['version']}, this program reads {VERSION}"
+        if values["version"] != VERSION:
+            reason = f"has version {values['version']}, this program reads {VERSION}"
+        else:
+            meta = FeaturesMeta(**digests.unsealed(path, values, MEND))
+            if _possible(meta):
+                return meta
+            reason = "is damaged"
     except FileNotFoundError:
         reason = "is missing, so there are no whole features"
-    except (ValueError, TypeError, KeyError) as error:
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         reason = f"is damaged ({' '.join(str(error).split())})"
     raise InputError(f"{path} {reason}; {MEND}")
+
+
+def _possible(meta):
+    texts = (meta.network, meta.weights, meta.items, meta.array, meta.weights_file or "")
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int for number in (meta.dim, meta.count))
+        and meta.dim >= 1
+        and meta.count >= 0
+    )
 
 
 class Features:

@@ -18,6 +18,7 @@ from PIL import Image
 from fairseq_item.data.image_store_meta import (
     CHANNELS,
     CODECS,
+    MEND,
     VERSION,
     StoreMeta,
     json_path,
@@ -27,8 +28,11 @@ from fairseq_item.data.image_store_meta import (
 )
 from fairseq_item.data.mmap_index import MMapIndex, bin_path, idx_path, write_idx
 from fairseq_item.data.patches import patchify, unpatchify
+from fairseq_item.digests import digest
 from fairseq_item.errors import InputError
-from fairseq_item.files import atomic_path
+from fairseq_item.files import atomic_path, writing
+
+LARGEST_JPEG = 1 << 30  # bytes
 
 
 def encode_image(image, codec, patch_size, jpeg_quality=90):
@@ -43,7 +47,7 @@ def encode_image(image, codec, patch_size, jpeg_quality=90):
 
 
 class ImageStore:
-    """Read-only access to the images of a split; opening costs the same for any size.
+    """Read-only access to the images of a split; opening reads 12 bytes an image.
 
     Args:
         prefix: path without suffix, such as ``data-bin/image/train``.
@@ -58,21 +62,26 @@ class ImageStore:
     def __init__(self, prefix):
         self.prefix = str(prefix)
         self.meta = read_meta(prefix)
-        self._index = MMapIndex(prefix)
+        size = self.meta.image_size**2 * self.meta.channels
+        patches = self.meta.codec == "patches"
+        self._index = MMapIndex(prefix, size if patches else 1, size if patches else LARGEST_JPEG)
         count = len(self._index)
         if self._index.dtype != np.uint8 or count != self.meta.count:
             raise InputError(
                 f"{idx_path(prefix)} has {count} items of {self._index.dtype} where "
-                f"{json_path(prefix)} says {self.meta.count} of uint8; run item-pack again"
+                f"{json_path(prefix)} says {self.meta.count} of uint8; {MEND}"
             )
-        size = self.meta.image_size**2 * self.meta.channels
-        # The ends stand for all: looking at every size would make opening slow.
-        ends = {int(self._index.sizes[0]), int(self._index.sizes[-1])} if count else {size}
-        if self.meta.codec == "patches" and ends != {size}:
-            raise InputError(
-                f"{idx_path(prefix)} has items of {min(ends)} bytes where {json_path(prefix)} "
-                f"makes them {size}; run item-pack again"
-            )
+        if self.meta.index and digest(idx_path(prefix))["sha256"] != self.meta.index:
+            raise InputError(f"{idx_path(prefix)} is not the file that was written here; {MEND}")
+
+    def check_items(self, items):
+        """Refuse to go with an items file of another digest.
+
+        Raises:
+            InputError: the images were packed with another one.
+        """
+        if self.meta.items not in ("", items):
+            raise InputError(f"{self.prefix}.bin belongs to another items file; {MEND}")
 
     def __len__(self):
         return len(self._index)
@@ -143,7 +152,7 @@ class ImageStore:
         if store_checksum(self.prefix) != self.meta.checksum:
             raise InputError(
                 f"{bin_path(self.prefix)} and .idx do not have the checksum that "
-                f"{json_path(self.prefix)} says; run item-pack again"
+                f"{json_path(self.prefix)} says; {MEND}"
             )
 
 
@@ -242,9 +251,10 @@ class ImageStoreWriter:
 
     def append(self, sizes, data):
         """Append encoded items: the bytes of each, one after another, and their sizes."""
-        self._data.seek(self._end)  # over what could not be recovered
-        self._data.write(data)
-        self._data.flush()
+        with writing(self.unfinished):
+            self._data.seek(self._end)  # over what could not be recovered
+            self._data.write(data)
+            self._data.flush()
         self._count(sizes, data)
 
     def add(self, image):
@@ -260,16 +270,24 @@ class ImageStoreWriter:
         """Make a store that has the same name unreadable; :meth:`finish` does it, too."""
         json_path(self.prefix).unlink(missing_ok=True)
 
-    def finish(self):
-        """Put the store in its place, its description last; returns its ``StoreMeta``."""
+    def finish(self, items=""):
+        """Put the store in its place, its description last; returns its ``StoreMeta``.
+
+        Args:
+            items: digest of the items file that it belongs to, for the record.
+        """
         self._data.truncate(self._end)
         self._data.close()
         self.retire_old()
         with atomic_path(idx_path(self.prefix)) as path:
             write_idx(path, self.sizes, np.uint8)
             self._digest.update(path.read_bytes())
+            index = digest(path)["sha256"]
         os.replace(self.unfinished, bin_path(self.prefix))
-        meta = replace(self._meta, count=len(self.sizes), checksum=self._digest.hexdigest())
+        checksum = self._digest.hexdigest()
+        meta = replace(
+            self._meta, count=len(self.sizes), checksum=checksum, items=items, index=index
+        )
         write_meta(self.prefix, meta)
         return meta
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fairseq_item import digests
 from fairseq_item.data.mmap_index import bin_path, idx_path
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
@@ -12,6 +13,8 @@ from fairseq_item.files import atomic_path
 VERSION = 1
 CODECS = ("patches", "jpeg")
 CHANNELS = 3
+LARGEST = 16_384  # side in pixels
+MEND = "run item-pack again"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class StoreMeta:
         fit: how images were brought to a square: "pad", "crop" or "stretch".
         jpeg_quality: quality of "jpeg" items, None for "patches".
         source: digest of the catalogue and settings the store was made from, "" where unknown.
+        items: SHA-256 of the items file that the images belong to, "" where unknown.
+        index: SHA-256 of ``.idx``, "" where unknown.
     """
 
     codec: str
@@ -41,6 +46,8 @@ class StoreMeta:
     fit: str
     jpeg_quality: int | None = None
     source: str = ""
+    items: str = ""
+    index: str = ""
 
 
 def json_path(prefix):
@@ -49,34 +56,51 @@ def json_path(prefix):
 
 def write_meta(prefix, meta):
     with atomic_path(json_path(prefix)) as path:
-        path.write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
+        values = digests.sealed(asdict(meta))
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def read_meta(prefix):
     """Read ``prefix.json``.
 
     Raises:
-        InputError: it is missing, damaged, or of another version.
+        InputError: it is missing, damaged, changed, or of another version.
     """
     path = json_path(prefix)
     if not path.exists():
-        raise InputError(f"{path} is missing, so the store is not whole; run item-pack again")
+        raise InputError(f"{path} is missing, so the store is not whole; {MEND}")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values["version"]
         if version == VERSION:
-            meta = StoreMeta(**values)
-            whole = [meta.image_size, meta.patch_size, meta.channels, meta.count]
-            if meta.codec in CODECS and all(isinstance(value, int) for value in whole):
+            meta = StoreMeta(**digests.unsealed(path, values, MEND))
+            if _possible(meta):
                 return meta
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is damaged ({error}); run item-pack again") from None
+    except (TypeError, KeyError, AttributeError, RecursionError):
+        raise InputError(f"{path} is damaged; {MEND}") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged ({error}); {MEND}") from None
     if version != VERSION:
         raise InputError(
-            f"{path} has format version {version}, this program reads {VERSION}; run "
-            "item-pack again"
+            f"{path} has format version {version}, this program reads {VERSION}; {MEND}"
         )
-    raise InputError(f"{path} describes no store known here; run item-pack again")
+    raise InputError(f"{path} describes no store known here; {MEND}")
+
+
+def _possible(meta):
+    sizes = (meta.image_size, meta.patch_size, meta.channels, meta.count)
+    if any(type(value) is not int for value in sizes) or meta.codec not in CODECS:
+        return False
+    texts = (meta.checksum, meta.fit, meta.source, meta.items, meta.index)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and meta.channels == CHANNELS
+        and 1 <= meta.patch_size <= meta.image_size <= LARGEST
+        and meta.image_size % meta.patch_size == 0
+        and meta.count >= 0
+    )
 
 
 def store_checksum(prefix):

@@ -34,6 +34,8 @@ DTYPES = {
     10: np.uint64,
 }
 CODES = {np.dtype(t): code for code, t in sorted(DTYPES.items(), reverse=True)}
+BLOCK = 1 << 16  # items looked at at once
+LARGEST = 2**31 - 1  # elements
 
 
 def bin_path(prefix):
@@ -50,23 +52,32 @@ def _mapped(path, dtype):
 
 
 class MMapIndex:
-    """Read-only view of ``prefix.bin`` and ``prefix.idx``; opening costs the same for any size.
+    """Read-only view of ``prefix.bin`` and ``prefix.idx``.
 
     ``index[i]`` is a 1-D array of item ``i``, a view of the map: copy it before writing to it.
     What was looked at stays mapped and counts as this process's memory until the system wants it
     back; large items are better fetched by :meth:`read`, which leaves nothing behind.
+
+    Opening reads ``.idx`` once, 12 bytes an item, and nothing of ``.bin``.
+
+    Args:
+        prefix: path without ``.bin`` and ``.idx``.
+        least, most: elements that an item may have.
 
     Attributes:
         sizes: int32 array of shape (count,), elements an item.
         dtype: dtype of the stored elements.
 
     Raises:
-        InputError: a file is missing, is not in this format, or is shorter than its index says.
+        InputError: a file is missing or not in this format, or the items do not lie one after the
+            other and fill the file.
     """
 
-    def __init__(self, prefix):
+    def __init__(self, prefix, least=0, most=LARGEST):
         self.prefix = str(prefix)
         self._open()
+        if len(self):
+            self._check_layout(least, most)
 
     def _open(self):
         idx, data = idx_path(self.prefix), bin_path(self.prefix)
@@ -101,6 +112,27 @@ class MMapIndex:
             self._data = np.zeros(0, self.dtype)
         else:
             self._data = _mapped(data, self.dtype)
+
+    def _check_layout(self, least, most):
+        """Look at all sizes and offsets, read rather than mapped, so that no memory stays taken."""
+        path, count, end = idx_path(self.prefix), len(self), 0
+        with open(path, "rb") as idx:
+            for first in range(0, count, BLOCK):
+                n = min(BLOCK, count - first)
+                idx.seek(HEADER.size + 4 * first)
+                sizes = np.frombuffer(idx.read(4 * n), np.int32)
+                idx.seek(HEADER.size + 4 * count + 8 * first)
+                offsets = np.frombuffer(idx.read(8 * n), np.int64)
+                ends = end + np.cumsum(sizes.astype(np.int64) * self.dtype.itemsize)
+                starts = np.append(end, ends[:-1])
+                bad = (sizes < least) | (sizes > most) | (offsets != starts)
+                if bad.any():
+                    i = int(bad.argmax())
+                    raise InputError(
+                        f"{path} is damaged: item {first + i} has {sizes[i]} elements at byte "
+                        f"{offsets[i]}; write it again"
+                    )
+                end = int(ends[-1])
 
     def __len__(self):
         return len(self.sizes)

@@ -1,5 +1,8 @@
 """Several stores read as one: the shards ``train``, ``train1``, ... of a split."""
 
+import hashlib
+import os
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -85,8 +88,35 @@ def open_split(data_bin, split, kind, store):
         data_bin: the data-bin folder.
         split: "train", "valid", ...
         kind: "title", "image" or "label", the folder below ``data_bin``.
-        store: class to open ``data_bin/kind/shard`` with.
+        store: class to open ``data_bin/kind/shard`` with; its ``check_items(items)`` is told the
+            :func:`items_digest`.
+
+    Raises:
+        InputError: a store is missing or damaged, or belongs to other items.
     """
-    prefixes = [Path(data_bin) / kind / name for name in shard_names(data_bin, split)]
-    stores = [store(prefix) for prefix in prefixes]
+    names = shard_names(data_bin, split)
+    stores = [store(Path(data_bin) / kind / name) for name in names]
+    for name, opened in zip(names, stores):
+        opened.check_items(items_digest(data_bin, name))
     return stores[0] if len(stores) == 1 else Concatenated(stores)
+
+
+def items_digest(data_bin, shard):
+    """SHA-256 of ``items/{shard}.tsv``, in hexadecimal: what the stores of a split share.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    path = Path(data_bin) / "items" / f"{shard}.tsv"
+    try:
+        status = os.stat(path)
+    except OSError:
+        raise InputError(f"{path} is not there; run item-pack first") from None
+    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(64)
+def _digest(path, *_):
+    """Once for all stores of a split; the arguments tell one state of the file from another."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

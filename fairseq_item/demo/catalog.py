@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import shutil
+import re
 import tarfile
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +16,7 @@ from fairseq_item.demo.scene import photograph
 from fairseq_item.demo.stage import WORN
 from fairseq_item.demo.titles import listing_title
 from fairseq_item.demo.views import choose_views, cut_out, nearest_part
+from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 from fairseq_item.parallel import map_in_order
 from fairseq_item.progress import progress
@@ -71,6 +72,8 @@ def write_catalog(out, products, listings=(2, 4), size=256, seed=1, tar=False, w
         int: number of listings.
     """
     table = out / "products.tsv"
+    if not tar:
+        _refuse_others(out / "images")
     # Written last: a folder without it is not whole.
     table.unlink(missing_ok=True)
     draw = partial(draw_listings, seed=seed, listings=listings, size=size)
@@ -84,12 +87,19 @@ def write_catalog(out, products, listings=(2, 4), size=256, seed=1, tar=False, w
     return writer.count
 
 
+def _refuse_others(folder):
+    """Refuse to empty a folder that holds what no earlier run drew."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if not re.fullmatch(r"[0-9a-f]{12}\.jpg", path.name):
+            raise InputError(f"{path} was not drawn by item-demo; name another folder with --out")
+
+
 @contextmanager
 def open_folder(path):
     """Yield ``add(name, data)`` that writes into a folder, emptied of what an earlier run left."""
-    if path.exists():
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
+    for image in path.iterdir():
+        image.unlink()
     yield lambda name, data: (path / name).write_bytes(data)
 
 

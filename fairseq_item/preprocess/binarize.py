@@ -3,10 +3,12 @@
 import logging
 import re
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_item.data.labels import escape_label
+from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.titles import SPECIALS, UNK, read_dictionary
 from fairseq_item.data.token_store import TokenWriter
 from fairseq_item.data.tsv import read_table
@@ -31,10 +33,27 @@ def read_items(data_bin, split):
     return read_table(Path(data_bin) / "items" / f"{split}.tsv", ["title"])
 
 
+@contextmanager
+def _writer(data_bin, split, kind, symbols):
+    """A ``TokenWriter`` of a split's titles or labels, bound to its items.
+
+    Raises:
+        InputError: the items are changed meanwhile.
+    """
+    digest = items_digest(data_bin, split)
+    with TokenWriter(Path(data_bin) / kind / split, symbols, digest) as writer:
+        yield writer
+        if items_digest(data_bin, split) != digest:
+            raise InputError(
+                f"{data_bin}/items/{split}.tsv was changed while it was read; run again"
+            )
+
+
 def binarize_titles(data_bin, split, tokenizer):
-    """Write ``title/{split}.bin`` and ``.idx``; returns :class:`TitleCounts`."""
-    items, counts = read_items(data_bin, split), TitleCounts()
-    with TokenWriter(Path(data_bin) / "title" / split, len(tokenizer)) as writer:
+    """Write ``title/{split}.bin``, ``.idx`` and ``.json``; returns :class:`TitleCounts`."""
+    counts = TitleCounts()
+    with _writer(data_bin, split, "title", len(tokenizer)) as writer:
+        items = read_items(data_bin, split)
         titles = items.values("title")
         for title in progress(titles, f"titles of {split}", len(items), "title"):
             ids = tokenizer.encode(title)
@@ -80,13 +99,13 @@ def _write_label_dictionary(path, tables):
 
 
 def binarize_labels(data_bin, split, ids):
-    """Write ``label/{split}.bin`` and ``.idx``; returns how many labels there are.
+    """Write ``label/{split}.bin``, ``.idx`` and ``.json``; returns how many labels there are.
 
     Items without a category, and categories that are not in ``ids``, are <unk>: both are counted
     in the log.
     """
     unknown, missing = Counter(), 0
-    with TokenWriter(Path(data_bin) / "label" / split, len(ids)) as writer:
+    with _writer(data_bin, split, "label", len(ids)) as writer:
         for name in read_items(data_bin, split).values("leaf_category"):
             label = ids.get(escape_label(name), UNK)
             writer.add([label])

@@ -3,22 +3,23 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from fairseq_item.data.features import (
     FeaturesMeta,
     array_path,
-    items_digest,
     meta_path,
     read_meta,
     write_meta,
 )
 from fairseq_item.data.originals import original_images, pooled_batches
+from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.tsv import read_table
+from fairseq_item.digests import digest
 from fairseq_item.errors import InputError
-from fairseq_item.files import locked
+from fairseq_item.files import locked, sweep, writing
 from fairseq_item.progress import progress
 
 
@@ -59,9 +60,10 @@ def compute_features(
         return None
     path = array_path(data, shard)
     with locked(path.with_name(f".{shard}.lock")):
+        sweep(path.parent)
         unfinished = _unfinished(path, meta, overwrite)
         meta_path(data, shard).unlink(missing_ok=True)
-        with open(unfinished, "r+b") as file:
+        with writing(unfinished), open(unfinished, "r+b") as file:
             done = _go_to_end(file, meta)
             items = data / "items" / f"{shard}.tsv"
             images = original_images(items, names, root, network.image_size, done, threads)
@@ -71,7 +73,7 @@ def compute_features(
                     file.write(rows.astype(np.float16).tobytes())
                     bar.update(len(rows))
         os.replace(unfinished, path)
-        write_meta(data, shard, meta)
+        write_meta(data, shard, replace(meta, array=digest(path)["sha256"]))
     return len(names)
 
 
@@ -81,7 +83,8 @@ def _finished(data, shard, meta):
     except InputError:
         return False
     # Weights are known by their digest, wherever they lie.
-    return asdict(found) | {"weights_file": None} == asdict(meta) | {"weights_file": None}
+    leave_out = {"weights_file": None, "array": ""}
+    return asdict(found) | leave_out == asdict(meta) | leave_out
 
 
 def _unfinished(path, meta, overwrite):

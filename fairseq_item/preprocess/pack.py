@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fairseq_item.data.image_store import ImageStoreWriter, unfinished_path
 from fairseq_item.data.image_store_meta import VERSION, json_path, read_meta
+from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.tsv import write_tsv
 from fairseq_item.errors import InputError
-from fairseq_item.files import locked, refuse_overwriting
+from fairseq_item.files import check_output, locked, refuse_overwriting, sweep
 from fairseq_item.parallel import map_in_order
 from fairseq_item.preprocess.pack_journal import PackJournal, journal_path
 from fairseq_item.preprocess.pack_workers import ChunkPacker
@@ -67,6 +68,9 @@ def pack_split(catalog, root, paths, settings, workers=1, overwrite=False):
     # Read to its end before anything is packed, so that a bad row is found in time.
     total = sum(1 for _ in catalog)
     with locked(paths.store.with_name(f".{paths.split}.lock")):
+        for path in (paths.items, paths.rejected):
+            check_output(path)
+        sweep(paths.store.parent)
         if overwrite:
             journal_path(paths.store).unlink(missing_ok=True)
         resume = journal_path(paths.store).exists()
@@ -75,7 +79,11 @@ def pack_split(catalog, root, paths, settings, workers=1, overwrite=False):
         try:
             append_rows(journal, catalog, ChunkPacker(root, settings), workers, total)
             rejected = write_rows(journal, catalog, root, paths)
-            writer.finish()
+            if fingerprint(catalog, root, settings) != source:
+                raise InputError(
+                    f"{catalog.path} or {root.path} was changed while it was packed; run again"
+                )
+            writer.finish(items_digest(paths.out, paths.split))
         finally:
             writer.close()
             journal.close()

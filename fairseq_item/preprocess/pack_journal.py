@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fairseq_item.data.image_store import unfinished_path
+from fairseq_item.files import writing
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +89,9 @@ class PackJournal:
         self.rows += chunk.rows
 
     def _write(self, values):
-        self._file.write(json.dumps(values).encode() + b"\n")
-        self._file.flush()
+        with writing(self.path):
+            self._file.write(json.dumps(values).encode() + b"\n")
+            self._file.flush()
 
     def decisions(self):
         """For each row done, in order, the reason it was rejected, or None where it was stored."""

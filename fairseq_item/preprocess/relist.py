@@ -15,7 +15,7 @@ from fairseq_item.data.draw import draw
 from fairseq_item.data.images import ImageError, ImageRoot, decode_image
 from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
-from fairseq_item.files import atomic_path
+from fairseq_item.files import atomic_path, sweep
 from fairseq_item.parallel import map_in_order
 from fairseq_item.progress import progress
 
@@ -95,6 +95,7 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers, same, equal):
     """
     drawn = sorted(rows, key=lambda row: draw(relister.seed, "choice", row["id"]))
     (out / "images").mkdir(parents=True, exist_ok=True)
+    sweep(out / "images")
     with ExitStack() as stack:
         writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows, same)
         made = relist(drawn, relister, wanted, workers)

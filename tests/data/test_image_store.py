@@ -131,9 +131,10 @@ def test_fairseq_reads_it(prefix):
 
 
 def edit(prefix, **changes):
+    """Change a description as an earlier version would have written it: without a seal."""
     path = f"{prefix}.json"
     with open(path) as handle:
-        values = {**json.load(handle), **changes}
+        values = {**json.load(handle), "seal": ..., **changes}
     with open(path, "w") as handle:
         json.dump({name: value for name, value in values.items() if value is not ...}, handle)
 
@@ -148,6 +149,13 @@ def edit(prefix, **changes):
         ({"checksum": ...}, "damaged"),
         ({"colour": "red"}, "damaged"),
         ({"version": ...}, "damaged"),
+        ({"patch_size": 0}, "no store known"),
+        ({"patch_size": 5}, "no store known"),
+        ({"count": -1}, "no store known"),
+        ({"image_size": 10**9}, "no store known"),
+        ({"channels": 4}, "no store known"),
+        ({"count": True}, "no store known"),
+        ({"index": "0" * 64}, "not the file that was written here"),
     ],
 )
 def test_description_that_does_not_fit(tmp_path, changes, message):
@@ -155,6 +163,49 @@ def test_description_that_does_not_fit(tmp_path, changes, message):
     edit(prefix, **changes)
     with pytest.raises(InputError, match=message):
         ImageStore(prefix)
+
+
+def test_a_description_that_was_changed(tmp_path):
+    prefix = write(tmp_path / "train")
+    with open(f"{prefix}.json") as handle:
+        seal = json.load(handle)["seal"]
+    edit(prefix, patch_size=16, seal=seal)
+    with pytest.raises(InputError, match=r"was changed after it was written; run item-pack again"):
+        ImageStore(prefix)
+    edit(prefix, patch_size=PATCH, seal=seal)
+    ImageStore(prefix)
+
+
+def test_stores_of_an_earlier_version_are_read(tmp_path):
+    prefix = write(tmp_path / "train")
+    edit(prefix, items=..., index=...)
+    store = ImageStore(prefix)
+    assert len(store) == 5
+    store.check_items("of any items")
+
+
+def test_a_store_goes_with_its_own_items_alone(tmp_path):
+    with ImageStoreWriter(tmp_path / "train", "patches", SIZE, PATCH) as writer:
+        writer.add(next(images()))
+        writer.finish("a" * 64)
+        writer.finish = lambda: None
+    store = ImageStore(tmp_path / "train")
+    store.check_items("a" * 64)
+    with pytest.raises(
+        InputError, match=r"train\.bin belongs to another items file; run item-pack"
+    ):
+        store.check_items("b" * 64)
+
+
+def test_an_index_of_another_store(tmp_path):
+    """Sizes of JPEGs cannot be told from one another; the digest can."""
+    one, two = (write(tmp_path / name, "jpeg") for name in ("one", "two"))
+    sizes = np.fromfile(f"{one}.idx", np.uint8)
+    sizes[26] ^= 1  # the first item a byte longer or shorter, as one flipped bit makes it
+    sizes.tofile(f"{one}.idx")
+    with pytest.raises(InputError, match="item 1 has|bytes where"):
+        ImageStore(one)
+    ImageStore(two)
 
 
 def test_sizes_that_do_not_fit(tmp_path):

@@ -12,6 +12,7 @@ from fairseq_item.data.image_store import ImageStore
 from fairseq_item.data.item_dataset import ItemDataset
 from fairseq_item.data.mmap_index import write_idx
 from fairseq_item.data.settings import Augmentation, Corruption, Geometry
+from fairseq_item.data.titles import EOS
 from fairseq_item.data.token_store import TokenStore
 
 COUNT, SIZE = 200_000, 256
@@ -19,11 +20,14 @@ STATM = Path("/proc/self/statm")
 
 
 def write_sparse(folder):
-    """Stores ``title`` and ``image`` whose items are holes in their files: 39 GB of no room."""
+    """Stores ``title`` and ``image``, whose images are holes in their file: 39 GB of no room."""
     lengths = np.random.default_rng(0).integers(4, 33, COUNT)
     items = np.full(COUNT, SIZE * SIZE * 3)
     for name, sizes, dtype in (("title", lengths, np.uint16), ("image", items, np.uint8)):
         write_idx(folder / f"{name}.idx", sizes, dtype)
+        if name == "title":  # whose ids are looked at
+            np.full(int(np.sum(sizes)), EOS, dtype).tofile(folder / "title.bin")
+            continue
         with open(folder / f"{name}.bin", "wb") as file:
             file.truncate(int(np.sum(sizes)) * np.dtype(dtype).itemsize)
     meta = {"codec": "patches", "image_size": SIZE, "patch_size": 16, "channels": 3}

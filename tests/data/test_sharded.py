@@ -1,10 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from fairseq_item.data.mmap_index import MMapIndex, MMapIndexWriter
-from fairseq_item.data.sharded import Concatenated, open_split, shard_names
+from fairseq_item.data.sharded import Concatenated, items_digest, open_split, shard_names
+from fairseq_item.data.titles import EOS
+from fairseq_item.data.token_store import TokenStore, TokenWriter
 from fairseq_item.errors import InputError
 
 
@@ -85,8 +84,19 @@ def test_sharded_split_equals_whole(tmp_path):
     touch(tmp_path, "train0", "train1")
     rows = [[1, 2], [3], [4, 5, 6]]
     for name, part in (("train0", rows[:2]), ("train1", rows[2:])):
-        with MMapIndexWriter(Path(tmp_path) / "title" / name, np.uint16) as writer:
+        with TokenWriter(tmp_path / "title" / name, 9, items_digest(tmp_path, name)) as writer:
             for row in part:
                 writer.add(row)
-    store = open_split(tmp_path, "train", "title", MMapIndex)
-    assert [list(store[i]) for i in range(len(store))] == rows
+    store = open_split(tmp_path, "train", "title", TokenStore)
+    assert [store[i].tolist() for i in range(len(store))] == [[*row, EOS] for row in rows]
+
+
+def test_stores_of_other_items_are_refused(tmp_path):
+    touch(tmp_path, "train")
+    with TokenWriter(tmp_path / "title" / "train", 9, items_digest(tmp_path, "train")) as writer:
+        writer.add([5])
+    open_split(tmp_path, "train", "title", TokenStore)
+    (tmp_path / "items" / "train.tsv").write_text("id\nb\n")
+    message = r"title/train\.bin belongs to another items file; run item-binarize again"
+    with pytest.raises(InputError, match=message):
+        open_split(tmp_path, "train", "title", TokenStore)

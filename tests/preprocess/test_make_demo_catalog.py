@@ -84,6 +84,17 @@ def test_same_seed_same_bytes_whatever_the_workers(tmp_path):
     assert one != contents(make(tmp_path / "three", "--seed", "2"))
 
 
+def test_images_of_others_are_not_removed(tmp_path):
+    own = tmp_path / "images" / "holiday.jpg"
+    own.parent.mkdir()
+    own.touch()
+    (tmp_path / "products.tsv").write_text("mine")
+    with pytest.raises(InputError, match=r"holiday\.jpg was not drawn by item-demo; name another"):
+        make(tmp_path)
+    assert own.exists()
+    assert (tmp_path / "products.tsv").read_text() == "mine"
+
+
 def test_more_products_keep_the_earlier_ones(tmp_path):
     few = contents(make(tmp_path / "few"))
     many = contents(make(tmp_path / "many", "--products", "8"))

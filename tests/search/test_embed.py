@@ -2,13 +2,17 @@
 
 import shutil
 import socket
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fairseq_item.commands import embed as embed_command
 from fairseq_item.commands.common import run
+from fairseq_item.data import image_store_meta, token_store
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
+from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.token_store import TokenStore, TokenWriter
 from fairseq_item.errors import InputError
 from fairseq_item.modules import precision
@@ -113,6 +117,7 @@ def test_splits_with_other_columns(model_folder, data_bin, tmp_path):
     path = data / "items" / "test.tsv"
     lines = [line.rsplit("\t", 1)[0] for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")
+    bind(data, "test")
     both = embedded(model_folder, data, tmp_path / "out", "--split", "valid,test")
     assert both.items[0].keys() == both.items[20].keys()
     assert both.items[20]["id"]
@@ -204,10 +209,23 @@ def test_bad_input_is_one_line(model_folder, data_bin, tmp_path, capfd, options,
     assert not (tmp_path / "meta.json").exists()
 
 
+def bind(data, split, **changes):
+    """Describe the stores of a split as those of its items file, whatever they were made from."""
+    items = items_digest(data, split)
+    token_store.write_meta(data / "title" / split, items)
+    image = data / "image" / split
+    image_store_meta.write_meta(
+        image, replace(image_store_meta.read_meta(image), items=items, **changes)
+    )
+
+
 def damaged_copy(data_bin, folder, name, change):
     shutil.copytree(data_bin, folder)
-    path = folder / name
-    path.write_text(change(path.read_text()))
+    if callable(change):
+        path = folder / name
+        path.write_text(change(path.read_text()))
+    else:
+        bind(folder, Path(name).stem, **change)
     return folder
 
 
@@ -215,10 +233,19 @@ def damaged_copy(data_bin, folder, name, change):
     ("name", "change", "message"),
     [
         ("title/dict.txt", lambda text: text + "another 1\n", "is not the model's dictionary"),
-        ("items/test.tsv", lambda text: text + text.splitlines()[1] + "\n", "has 15 items but 14"),
+        (
+            "items/test.tsv",
+            lambda text: text + text.splitlines()[1] + "\n",
+            r"title/test\.bin belongs to another items file; run item-binarize again",
+        ),
         (
             "image/test.json",
-            lambda text: text.replace('"fit": "pad"', '"fit": "crop"'),
+            lambda text: text.replace('"patch_size": 8', '"patch_size": 4'),
+            r"test\.json was changed after it was written; run item-pack again",
+        ),
+        (
+            "image/test.json",
+            {"fit": "crop"},
             "40 pixels and --fit crop, the model's training data had 40 and pad",
         ),
     ],
