@@ -30,6 +30,7 @@ COMMANDS = (
     "balance",
     "options",
     "export",
+    "verify",
 )
 
 setup(

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from PIL import Image, ImageDraw
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fairseq_item.commands import binarize, bpe, pack, split
+from fairseq_item.data import image_store_meta, token_store
+from fairseq_item.data.sharded import items_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -118,6 +120,21 @@ def shared_folder(tmp_path_factory):
         return folder
 
     return get
+
+
+@pytest.fixture(scope="session")
+def bind():
+    """``bind(data, split, **changes)``: describe the stores of a split as those of its items file,
+    whatever they were made from, and its images with ``changes``."""
+
+    def bind(data, split, **changes):
+        items = items_digest(data, split)
+        token_store.write_meta(data / "title" / split, items)
+        image = data / "image" / split
+        meta = replace(image_store_meta.read_meta(image), items=items, **changes)
+        image_store_meta.write_meta(image, meta)
+
+    return bind
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,8 @@ class ImageStore:
         self.meta = read_meta(prefix)
         size = self.meta.image_size**2 * self.meta.channels
         patches = self.meta.codec == "patches"
-        self._index = MMapIndex(prefix, size if patches else 1, size if patches else LARGEST_JPEG)
+        least, most = (size, size) if patches else (1, LARGEST_JPEG)
+        self._index = MMapIndex(prefix, least, most, MEND)
         count = len(self._index)
         if self._index.dtype != np.uint8 or count != self.meta.count:
             raise InputError(
@@ -137,10 +138,15 @@ class ImageStore:
         size = self.meta.image_size
         try:
             pixels = np.asarray(Image.open(BytesIO(self._index.read(i)), formats=["JPEG"]))
-        except OSError as error:
-            raise InputError(f"{bin_path(self.prefix)}: item {i} is damaged ({error})") from None
+        except InputError:
+            raise
+        except Exception as error:  # Pillow's parsers raise whatever damaged bytes lead them to
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{bin_path(self.prefix)}: item {i} is damaged ({reason}); {MEND}"
+            ) from None
         if pixels.shape != (size, size, self.meta.channels):
-            raise InputError(f"{bin_path(self.prefix)}: item {i} has shape {pixels.shape}")
+            raise InputError(f"{bin_path(self.prefix)}: item {i} has shape {pixels.shape}; {MEND}")
         return pixels
 
     def verify(self):

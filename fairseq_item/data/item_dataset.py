@@ -16,6 +16,7 @@ from fairseq_item.data.collate import (
 from fairseq_item.data.masking import mask_patches, mask_title
 from fairseq_item.data.patches import patchify
 from fairseq_item.data.settings import Augmentation, Corruption, Geometry
+from fairseq_item.errors import InputError
 
 __all__ = ["Augmentation", "Corruption", "Geometry", "ItemDataset"]
 
@@ -49,7 +50,9 @@ class ItemDataset(FairseqDataset):
         shuffle=False,
     ):
         if len(titles) != len(images):
-            raise ValueError(f"{len(titles)} titles beside {len(images)} images")
+            raise InputError(
+                f"{len(titles)} titles beside {len(images)} images; run item-binarize again"
+            )
         self.titles, self.images = titles, images
         self.geometry, self.corruption, self.augmentation = geometry, corruption, augmentation
         self.seed, self.fixed, self.shuffle = seed, fixed, shuffle

@@ -3,6 +3,7 @@
 import torch
 
 from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.errors import InputError
 
 
 class LabelledDataset(ItemDataset):
@@ -15,7 +16,9 @@ class LabelledDataset(ItemDataset):
     def __init__(self, *args, targets, **kwargs):
         super().__init__(*args, **kwargs)
         if len(targets) != len(self):
-            raise ValueError(f"{len(targets)} labels beside {len(self)} titles")
+            raise InputError(
+                f"{len(targets)} labels beside {len(self)} titles; run item-binarize again"
+            )
         self.targets = targets
 
     def sample(self, index, buffer, row):

@@ -63,6 +63,7 @@ class MMapIndex:
     Args:
         prefix: path without ``.bin`` and ``.idx``.
         least, most: elements that an item may have.
+        mend: what to do about bad files, for messages.
 
     Attributes:
         sizes: int32 array of shape (count,), elements an item.
@@ -73,8 +74,8 @@ class MMapIndex:
             other and fill the file.
     """
 
-    def __init__(self, prefix, least=0, most=LARGEST):
-        self.prefix = str(prefix)
+    def __init__(self, prefix, least=0, most=LARGEST, mend="write it again"):
+        self.prefix, self.mend = str(prefix), mend
         self._open()
         if len(self):
             self._check_layout(least, most)
@@ -83,19 +84,19 @@ class MMapIndex:
         idx, data = idx_path(self.prefix), bin_path(self.prefix)
         for path in (idx, data):
             if not path.exists():
-                raise InputError(f"{path} is missing; run the preprocessing that writes it")
+                raise InputError(f"{path} is missing; {self.mend}")
         with open(idx, "rb") as handle:
             header = handle.read(HEADER.size)
         if len(header) < HEADER.size or header[:9] != MAGIC:
-            raise InputError(f"{idx} is not an mmap index; write it again")
+            raise InputError(f"{idx} is not an mmap index; {self.mend}")
         _, version, code, count = HEADER.unpack(header)
         if version != 1 or code not in DTYPES:
-            raise InputError(f"{idx} has version {version} and dtype code {code}; write it again")
+            raise InputError(f"{idx} has version {version} and dtype code {code}; {self.mend}")
         # Now, not when it is first read from: the file may be replaced meanwhile.
         self._descriptor = os.open(data, os.O_RDONLY)
         self.dtype = np.dtype(DTYPES[code])
         if os.path.getsize(idx) != HEADER.size + 12 * count:
-            raise InputError(f"{idx} does not hold the {count} items it announces; write it again")
+            raise InputError(f"{idx} does not hold the {count} items it announces; {self.mend}")
         if count == 0:
             self.sizes = np.zeros(0, np.int32)
             self._offsets = np.zeros(0, np.int64)
@@ -107,7 +108,9 @@ class MMapIndex:
         self._offsets = raw[sizes_end:].view(np.int64)
         end = int(self._offsets[-1]) + int(self.sizes[-1]) * self.dtype.itemsize
         if data.stat().st_size != end:
-            raise InputError(f"{data} has {data.stat().st_size} bytes where {idx} says {end}")
+            raise InputError(
+                f"{data} has {data.stat().st_size} bytes where {idx} says {end}; {self.mend}"
+            )
         if end == 0:
             self._data = np.zeros(0, self.dtype)
         else:
@@ -130,7 +133,7 @@ class MMapIndex:
                     i = int(bad.argmax())
                     raise InputError(
                         f"{path} is damaged: item {first + i} has {sizes[i]} elements at byte "
-                        f"{offsets[i]}; write it again"
+                        f"{offsets[i]}; {self.mend}"
                     )
                 end = int(ends[-1])
 
@@ -153,7 +156,7 @@ class MMapIndex:
         length = max(0, stop - start) * itemsize
         data = os.pread(self._descriptor, length, int(self._offsets[i]) + start * itemsize)
         if len(data) != length:
-            raise InputError(f"{bin_path(self.prefix)} ends within item {i}; write it again")
+            raise InputError(f"{bin_path(self.prefix)} ends within item {i}; {self.mend}")
         return np.frombuffer(data, self.dtype)
 
     def prefetch(self, indices):
@@ -181,10 +184,10 @@ class MMapIndex:
 
     # Worker processes map the files again; shipping a map through a pipe would copy it.
     def __getstate__(self):
-        return {"prefix": self.prefix}
+        return {"prefix": self.prefix, "mend": self.mend}
 
     def __setstate__(self, state):
-        self.prefix = state["prefix"]
+        self.prefix, self.mend = state["prefix"], state["mend"]
         self._open()
 
 

@@ -47,10 +47,11 @@ def read_targets(data_bin, split, classes):
     """
     labels = open_split(data_bin, split, "label", TokenStore)
     symbols = labels.firsts().astype(np.int64)
-    if len(symbols) and symbols.max() >= classes + len(SPECIALS):
+    known = (symbols >= UNK) & (symbols < classes + len(SPECIALS))
+    if not known.all() or (labels.sizes != 2).any():  # a label and </s>
         raise InputError(
             f"{data_bin}/label/{split}.bin has labels that {data_bin}/label/dict.txt lacks; run "
-            "preprocess/binarize_titles.py again"
+            "item-binarize again"
         )
     targets = np.where(symbols == UNK, UNKNOWN, symbols - len(SPECIALS))
     if (targets == UNKNOWN).any():

@@ -11,13 +11,13 @@ import numpy as np
 
 from fairseq_item import digests
 from fairseq_item.data.mmap_index import BLOCK, MMapIndex, MMapIndexWriter, bin_path, idx_path
-from fairseq_item.data.titles import EOS, read_dictionary
+from fairseq_item.data.titles import EOS, TOKENIZERS, read_dictionary
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 
 MEND = "run item-binarize again"
 VERSION = 1
-VOCABULARY = ("dict.txt", "bpe.model", "wordpiece.json")  # those that lie beside the stores
+VOCABULARY = ("dict.txt", *TOKENIZERS)  # those that lie beside the stores; labels have no second
 
 
 class TokenStore(MMapIndex):
@@ -36,7 +36,7 @@ class TokenStore(MMapIndex):
     """
 
     def __init__(self, prefix):
-        super().__init__(prefix, least=1)
+        super().__init__(prefix, least=1, mend=MEND)
         self.meta = read_meta(prefix)
         if self.meta:
             self._check_files()

@@ -292,10 +292,11 @@ def test_another_checkpoint_is_refused(model_folder, tmp_path, refused):
     assert "is not the one that made" in refused(checkpoint=tmp_path / "model")
 
 
-def test_missing_queries_are_refused(data_bin, tmp_path, folder, refused):
+def test_missing_queries_are_refused(data_bin, tmp_path, folder, refused, bind):
     data = tmp_path / "data"
     shutil.copytree(data_bin, data)
     shutil.copy(data / "items" / "valid.tsv", data / "items" / "test.tsv")
+    bind(data, "test")
     first = Embeddings.load(folder / "test").ids[0]
     line = refused(data=data)
     assert f"has no product {first!r} in test" in line

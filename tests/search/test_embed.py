@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,7 @@ import pytest
 
 from fairseq_item.commands import embed as embed_command
 from fairseq_item.commands.common import run
-from fairseq_item.data import image_store_meta, token_store
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
-from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.token_store import TokenStore, TokenWriter
 from fairseq_item.errors import InputError
 from fairseq_item.modules import precision
@@ -111,7 +108,7 @@ def test_shards_are_read_as_one_split(whole, model_folder, data_bin, tmp_path):
     assert_equal(embedded(model_folder, data, tmp_path / "out", "--split", "train"), whole)
 
 
-def test_splits_with_other_columns(model_folder, data_bin, tmp_path):
+def test_splits_with_other_columns(model_folder, data_bin, tmp_path, bind):
     data = tmp_path / "data"
     shutil.copytree(data_bin, data)
     path = data / "items" / "test.tsv"
@@ -209,17 +206,7 @@ def test_bad_input_is_one_line(model_folder, data_bin, tmp_path, capfd, options,
     assert not (tmp_path / "meta.json").exists()
 
 
-def bind(data, split, **changes):
-    """Describe the stores of a split as those of its items file, whatever they were made from."""
-    items = items_digest(data, split)
-    token_store.write_meta(data / "title" / split, items)
-    image = data / "image" / split
-    image_store_meta.write_meta(
-        image, replace(image_store_meta.read_meta(image), items=items, **changes)
-    )
-
-
-def damaged_copy(data_bin, folder, name, change):
+def damaged_copy(data_bin, folder, name, change, bind):
     shutil.copytree(data_bin, folder)
     if callable(change):
         path = folder / name
@@ -251,9 +238,9 @@ def damaged_copy(data_bin, folder, name, change):
     ],
 )
 def test_data_that_does_not_fit_the_model_is_refused(
-    model_folder, data_bin, tmp_path, name, change, message
+    model_folder, data_bin, tmp_path, name, change, message, bind
 ):
-    data = damaged_copy(data_bin, tmp_path / "data", name, change)
+    data = damaged_copy(data_bin, tmp_path / "data", name, change, bind)
     with pytest.raises(InputError, match=message):
         embedded(model_folder, data, tmp_path / "out", "--split", "test")
 

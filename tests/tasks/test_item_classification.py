@@ -12,7 +12,7 @@ from fairseq_item.tasks.item_classification import ItemClassificationConfig, Ite
 
 
 @pytest.fixture
-def strange(data_bin, tmp_path):
+def strange(data_bin, tmp_path, bind):
     """The small data-bin, where valid has two hats of an unknown kind and one nameless product."""
     data = tmp_path / "data-bin"
     shutil.copytree(data_bin, data)
@@ -21,6 +21,7 @@ def strange(data_bin, tmp_path):
     for row, name in enumerate(["Top Hats", "Top Hats", ""]):
         table.rows[row][column] = name
     write_table(data / "items" / "valid.tsv", table)
+    bind(data, "valid")
     categories = read_categories(data)
     with TokenWriter(data / "label" / "valid", len(categories) + 4) as writer:
         for name in table.column("leaf_category"):

@@ -1,0 +1,96 @@
+"""Reading a folder from end to end, and comparing it with the digests that were written with it."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from fairseq_item import digests
+from fairseq_item.data import features, token_store
+from fairseq_item.data.image_store import ImageStore
+from fairseq_item.data.sharded import items_digest
+from fairseq_item.data.token_store import TokenStore
+from fairseq_item.data.tsv import check_ids, read_table
+from fairseq_item.errors import InputError
+
+# What is looked at, and a function that raises InputError where it is damaged.
+Check = tuple[str, Callable[[], None]]
+
+
+def checks(folder: Path) -> Iterator[Check]:
+    """What can be verified of a folder: a data-bin or a model.
+
+    Raises:
+        InputError: it is neither.
+    """
+    for is_kind, found in KINDS:
+        if is_kind(folder):
+            yield from found(folder)
+            return
+    raise InputError(f"{folder} is no folder that can be verified; name a data-bin or a model")
+
+
+def verify(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield what was looked at and what is wrong with it, None where nothing is."""
+    for name, check in checks(folder):
+        try:
+            check()
+        except InputError as error:
+            yield name, str(error)
+        else:
+            yield name, None
+
+
+def _data_bin(folder: Path) -> Iterator[Check]:
+    """The items of each split, and the stores that there are of them."""
+    for path in sorted((folder / "items").glob("*.tsv")):
+        split = path.stem
+        yield str(path), partial(_items, path)
+        stores = {"image": _images, "title": _tokens, "label": _tokens, "features": _features}
+        for kind, check in stores.items():
+            prefix = folder / kind / split
+            if any(prefix.parent.glob(f"{split}.*")):
+                yield str(prefix), partial(check, folder, prefix, items_digest(folder, split))
+
+
+def _items(path: Path) -> None:
+    check_ids(read_table(path, ["id"]), path)
+
+
+def _images(folder: Path, prefix: Path, items: str) -> None:
+    store = ImageStore(prefix)
+    store.check_items(items)
+    store.verify()
+
+
+def _tokens(folder: Path, prefix: Path, items: str) -> None:
+    store = TokenStore(prefix)
+    store.check_items(items)
+    if store.meta is not None:
+        digests.check(prefix.parent, store.meta["files"], token_store.MEND, everything=True)
+
+
+def _features(folder: Path, prefix: Path, items: str) -> None:
+    features.Features(folder, [prefix.name])
+    expected = features.read_meta(folder, prefix.name).array
+    path = features.array_path(folder, prefix.name)
+    if expected and digests.digest(path)["sha256"] != expected:
+        raise InputError(f"{path} is not the file that was written here; {features.MEND}")
+
+
+def _model(folder: Path) -> Iterator[Check]:
+    """Each checkpoint of a model folder, and whether dictionary and BPE are its own."""
+    for path in sorted(folder.glob("checkpoint*.pt")):
+        yield str(path), partial(_checkpoint, path)
+
+
+def _checkpoint(path: Path) -> None:
+    from fairseq_item import ItemModel
+
+    ItemModel.from_pretrained(path)
+
+
+# Which folders are of a kind, and what is looked at in one.
+KINDS = [
+    (lambda folder: (folder / "items").is_dir(), _data_bin),
+    (lambda folder: any(folder.glob("checkpoint*.pt")), _model),
+]
