@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 import fairseq_item
 from fairseq_item.data.dictionary import load_dictionary
-from fairseq_item.data.titles import TitleTokenizer
+from fairseq_item.data.titles import TOKENIZERS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.export import card
 from fairseq_item.files import atomic_path
@@ -25,7 +25,7 @@ from fairseq_item.modules.precision import resolve_compute_dtype
 
 FORMAT, VERSION = "fairseq-item", 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-VOCABULARY = ("dict.txt", "bpe.model")
+VOCABULARY = ("dict.txt", *TOKENIZERS)  # one of the tokenizers
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LONGEST_CONFIG = 16 << 20  # bytes; thousands of leaf categories are in it
 MEND = "run item-export again"
@@ -57,7 +57,7 @@ def write(hub, source, out, dtype="float32", facts=None, formats=("safetensors",
 
     Args:
         hub: :class:`fairseq_item.models.hub_interface.ItemHubInterface`.
-        source: folder of its ``dict.txt`` and ``bpe.model``.
+        source: folder of its dictionary and tokenizer.
         out: folder to write, see :func:`prepare`.
         dtype: of the weights: "float32", which is exact, or "bfloat16", half as large.
         facts: dict, what is known of its training.
@@ -71,13 +71,13 @@ def write(hub, source, out, dtype="float32", facts=None, formats=("safetensors",
     from safetensors.torch import save_file
 
     (out / CONFIG).unlink(missing_ok=True)  # it is written last: without it nothing is whole
-    copy_vocabulary(source, out)
+    names = copy_vocabulary(source, out)
     model = hub.model if dtype == "float32" else copy.deepcopy(hub.model).to(DTYPES[dtype])
     with atomic_path(out / WEIGHTS) as path:
         save_file(_tensors(model), str(path), {"format": "pt"})
         shutil.copymode(out / VOCABULARY[0], path)  # safetensors lets nobody else read it
     more = {"dtype": dtype, "formats": list(formats), **(more or {})}
-    return finish(hub, out, [WEIGHTS, *VOCABULARY], more, facts)
+    return finish(hub, out, [WEIGHTS, *names], more, facts)
 
 
 def _tensors(model):
@@ -89,11 +89,15 @@ def _tensors(model):
 
 
 def copy_vocabulary(source, out):
-    """Copy ``dict.txt`` and ``bpe.model``."""
-    for name in VOCABULARY:
-        if (Path(source) / name).resolve() != (out / name).resolve():
+    """Copy the dictionary and the tokenizer; returns the names of their files."""
+    names = [name for name in VOCABULARY if (Path(source) / name).exists()]
+    if Path(source).resolve() != out.resolve():
+        for name in VOCABULARY:
+            (out / name).unlink(missing_ok=True)
+        for name in names:
             with atomic_path(out / name) as path:
                 shutil.copyfile(Path(source) / name, path)
+    return names
 
 
 def finish(hub, out, files, more, facts=None):
@@ -190,7 +194,7 @@ def load(folder, device="cpu"):
     dictionary = load_dictionary(folder / "dict.txt")
     categories = config.get("categories")
     model = _load_weights(folder / WEIGHTS, cfg, dictionary, categories)
-    tokenizer = TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
+    tokenizer = open_tokenizer(folder)
     hub = ItemHubInterface(
         model,
         OmegaConf.create({"model": cfg}),

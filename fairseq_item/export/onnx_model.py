@@ -47,7 +47,7 @@ def write(hub, source, out, int8=False, facts=None):
 
     Args:
         hub: the model.
-        source: folder of its ``dict.txt`` and ``bpe.model``.
+        source: folder of its dictionary and tokenizer.
         out: folder to write; see ``folder.prepare``.
         int8: write ``model.int8.onnx``, too.
         facts: dict, what is known of its training.
@@ -72,12 +72,12 @@ def write(hub, source, out, int8=False, facts=None):
             f"{out / FILE} differs from torch by {difference:.2g}, more than {TOLERANCE}; please "
             "report it with the versions of torch and onnxruntime"
         )
-    files = [FILE, *folder.VOCABULARY]
+    files = [FILE]
     (out / INT8).unlink(missing_ok=True)
     if int8:
         quantise(out / FILE, out / INT8)
-        files.insert(1, INT8)
-    folder.copy_vocabulary(source, out)
+        files.append(INT8)
+    files += folder.copy_vocabulary(source, out)
     with atomic_path(out / RUNNER) as path:
         path.write_text(bundle.runner_source(), encoding="utf-8")
     more = {"dtype": "float32", "formats": ["onnx"], "dim": hub.dim}

@@ -1,5 +1,7 @@
 """Products to embeddings with onnxruntime, sentencepiece, NumPy and Pillow alone.
 
+Instead of sentencepiece, tokenizers where the model has a WordPiece vocabulary.
+
 ``item-export --format onnx`` writes this module, and what it needs of fairseq-item, as
 ``onnx_runner.py`` into the folder of the model:
 
@@ -20,7 +22,7 @@ from PIL import Image
 from fairseq_item.data.augment import center_crop
 from fairseq_item.data.images import ImageError, decode_image, fit_square, to_rgb
 from fairseq_item.data.patches import patchify
-from fairseq_item.data.titles import BOS, EOS, PAD, TitleTokenizer
+from fairseq_item.data.titles import BOS, EOS, PAD, open_tokenizer
 from fairseq_item.errors import InputError
 
 
@@ -42,7 +44,7 @@ class ItemRunner:
 
         folder = Path(folder)
         self.config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        self.tokenizer = TitleTokenizer(folder / "bpe.model", folder / "dict.txt")
+        self.tokenizer = open_tokenizer(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(

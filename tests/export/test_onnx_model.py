@@ -112,3 +112,23 @@ def test_the_runner_has_no_import_of_ours(exported):
     assert "import fairseq" not in text
     assert "from fairseq" not in text
     compile(text, "onnx_runner.py", "exec")
+
+
+def test_the_runner_reads_word_pieces_as_well(tmp_path):
+    """Of its two tokenizers; the model itself is no other."""
+    pytest.importorskip("tokenizers")
+    from fairseq_item.data.titles import open_tokenizer
+    from fairseq_item.preprocess import wordpiece
+
+    symbols = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "mug", "shoe", "##s"]
+    words = [*symbols, *"abcdefghijklmnopqrstuvwxyz"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    content = wordpiece.read_vocabulary(tmp_path / "vocab.txt", "fold")
+    titles = ["red shoes", "Red MUG \u2603"]
+    wordpiece.write(tmp_path, content, wordpiece.count_tokens(content, titles))
+    alone = {}
+    exec(bundle.runner_source(), alone)
+    ours, theirs = open_tokenizer(tmp_path), alone["open_tokenizer"](tmp_path)
+    assert type(theirs).__name__ == "WordPieceTokenizer"
+    for title in titles:
+        np.testing.assert_array_equal(ours.encode(title), theirs.encode(title))
