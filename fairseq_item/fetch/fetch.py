@@ -13,7 +13,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.fetch.failure import Failure
 from fairseq_item.fetch.journal import Journal
 from fairseq_item.fetch.schedule import Schedule
-from fairseq_item.files import atomic_path, locked
+from fairseq_item.files import atomic_path, locked_folder, sweep
 from fairseq_item.progress import progress
 
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2"}
@@ -48,7 +48,9 @@ def fetch(catalog, folder, get, manners, url_column="image_url", try_rejected=Fa
             "right column with --url-column"
         )
     counts = Counter()
-    with locked(folder / ".lock"), closing(Journal(folder / "fetch.sqlite")) as journal:
+    with locked_folder(folder), closing(Journal(folder / "fetch.sqlite")) as journal:
+        for subfolder in folder.glob("??"):
+            sweep(subfolder)
         addresses = filter(None, (_address(row, url_column) for _, row in catalog))
         pairs = ((url, _host(url)) for url in addresses)
         while batch := list(islice(pairs, BATCH)):
