@@ -129,7 +129,7 @@ def _number(text, what, path, row):
         value = float(text)
     except ValueError:
         value = math.nan
-    if math.isnan(value):
+    if not math.isfinite(value):
         raise InputError(f"{path} row {row} has the {what} {text!r}; it must be a number")
     return value
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,9 @@ def _present(vectors):
 
 
 def _new_faiss(factory, dim):
+    if re.search(r"[^\d.]0+(?![\d.])", factory):
+        # Of graphs and lists of nothing faiss makes searches that fail, or abort.
+        raise InputError(f"--factory {factory} has a size of 0; give 1 or more")
     faiss = import_faiss()
     try:
         return faiss.IndexIDMap(faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT))

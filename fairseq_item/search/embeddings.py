@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_item.data.arrays import create_mapped, open_mapped
-from fairseq_item.data.tsv import Table, check_ids, read_table, unique_ids, write_table
+from fairseq_item.data.tsv import Table, check_ids, read_table, write_table
 from fairseq_item.digests import digests
 from fairseq_item.errors import InputError
 from fairseq_item.folders import NewFolder, steadily, work_path
@@ -22,6 +22,7 @@ from fairseq_item.search.meta import (
     mapping,
     maybe,
     one_of,
+    read_items,
     read_meta,
     text,
     whole,
@@ -202,7 +203,7 @@ class Embeddings:
 
     def __init__(self, path, parts, items, meta):
         self.path, self.parts, self.items, self.meta = Path(path), parts, items, meta
-        self.ids = unique_ids(items, self.path / "items.tsv")
+        self.ids = items.column("id")
 
     @classmethod
     def load(cls, path, verify=False):
@@ -220,7 +221,7 @@ class Embeddings:
     @classmethod
     def _load(cls, path, verify):
         meta = read_meta(path, "embeddings", _EMBEDDING_FIELDS)
-        items = read_table(Path(path) / "items.tsv", ["id"])
+        items = read_items(path, meta, "embeddings")
         count, dims = meta["count"], dims_of(meta)
         parts = {
             name: open_mapped(
@@ -228,11 +229,6 @@ class Embeddings:
             )
             for name in EMBEDDINGS
         }
-        if len(items) != count:
-            raise InputError(
-                f"{path}/items.tsv has {len(items)} rows where meta.json says {count}; "
-                f"{MEND['embeddings']}"
-            )
         check_files(path, meta, "embeddings", verify)
         return cls(path, parts, items, meta)
 

@@ -71,7 +71,7 @@ def read_hits(path):
 
     Raises:
         InputError: other columns than those of hits, a query's ranks are not 1, 2, 3, ..., an item
-            is answered twice to a query, or a score is no number.
+            is answered twice to a query, an id is empty, or a score is no finite number.
     """
     table = read_table(path, HITS_COLUMNS[:-1])
     unknown = [name for name in table.fieldnames if name not in HITS_COLUMNS]
@@ -81,6 +81,8 @@ def read_hits(path):
     hits, seen = {}, set()
     for number_, row in enumerate(table.rows, start=2):
         query, rank, item, *scores = (row[column] for column in columns)
+        if not query or not item:
+            raise InputError(f"{path} row {number_} has an empty id; fill it or remove the row")
         answers = hits.setdefault(query, [])
         if rank != str(len(answers) + 1):
             raise InputError(
@@ -98,10 +100,15 @@ def read_hits(path):
 
 
 def _score(text, path, row):
+    if not text:
+        return math.nan
     try:
-        return float(text) if text else math.nan
+        value = float(text)
     except ValueError:
-        raise InputError(f"{path} row {row} has the score {text!r}; it must be a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{path} row {row} has the score {text!r}; it must be a number")
+    return value
 
 
 def write_truth(path, truth):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_item.data.tsv import Table, check_ids, read_table
+from fairseq_item.data.tsv import Table
 from fairseq_item.errors import InputError
 from fairseq_item.folders import steadily
 from fairseq_item.search import calibration
@@ -25,7 +25,7 @@ from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, is_embedd
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.index_meta import embedding_dims, read_index_meta
 from fairseq_item.search.lexical import LexicalIndex, lexical_paths
-from fairseq_item.search.meta import check_files
+from fairseq_item.search.meta import check_files, read_items
 from fairseq_item.search.transforms import load_transform
 from fairseq_item.search.vectors import Vectors, scale_path
 
@@ -94,14 +94,8 @@ class ItemIndex:
     @classmethod
     def _load(cls, path, verify):
         meta = read_index_meta(path)
-        items = read_table(Path(path) / "items.tsv", ["id"])
-        check_ids(items, Path(path) / "items.tsv")
-        if len(items) != meta["count"]:
-            raise InputError(
-                f"{path}/items.tsv has {len(items)} rows where meta.json says {meta['count']}; "
-                "run item-index again"
-            )
-        present = _load_present(path, len(items))
+        items = read_items(path, meta, "index")
+        present = _load_present(path, len(items), "lexical" in meta["calibrations"])
         vectors = {
             name: Vectors.open(embedding_path(path, name), (len(items), meta["dims"][name]))
             for name in EMBEDDINGS
@@ -168,13 +162,14 @@ def import_faiss():
     return faiss
 
 
-def _load_present(path, count):
+def _load_present(path, count, lexical):
+    """(n, 4) bool; ``lexical`` False: made before there was such a similarity."""
     file = Path(path) / "present.npy"
     try:
         present = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # numpy raises many kinds for damaged headers
         raise InputError(f"{file} is damaged ({error}); run item-index again") from None
-    if present.shape == (count, len(EMBEDDINGS)):  # made before there was a lexical similarity
+    if not lexical and present.shape == (count, len(EMBEDDINGS)):
         present = np.pad(present, ((0, 0), (0, 1)))
     if present.shape != (count, len(SIMILARITIES)) or present.dtype != bool:
         raise InputError(f"{file} does not fit the {count} items; run item-index again")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_item import digests
+from fairseq_item.data.tsv import Table, check_ids, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 
@@ -39,7 +40,7 @@ def read_meta(folder: str | Path, what: str, fields: Mapping[str, Check]) -> dic
         meta = None
     if not isinstance(meta, dict) or "format" not in meta:
         raise InputError(f"{path} is not a description of {what}; {mend}")
-    if meta["format"] != FORMAT:
+    if not one_of(FORMAT)(meta["format"]):
         raise InputError(f"{path} has format {meta['format']!r}, not {FORMAT}; {mend}")
     # Older folders of embeddings do not say what they are.
     if meta.get("content", "embeddings") != what:
@@ -66,6 +67,25 @@ def write_meta(folder: str | Path, meta: Mapping[str, Any]) -> None:
     with atomic_path(Path(folder) / "meta.json") as path:
         text = json.dumps(digests.sealed(dict(meta)), indent=2, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_items(folder: str | Path, meta: Mapping[str, Any], what: str) -> Table:
+    """The items of a folder, as many as ``meta`` says, each with an id of its own.
+
+    Raises:
+        InputError: they are not there, or damaged.
+    """
+    path = Path(folder) / "items.tsv"
+    try:
+        items = read_table(path, ["id"])
+        check_ids(items, path)
+    except InputError as error:
+        raise InputError(f"{path} is damaged ({error}); {MEND[what]}") from None
+    if len(items) != meta["count"]:
+        raise InputError(
+            f"{path} has {len(items)} rows where meta.json says {meta['count']}; {MEND[what]}"
+        )
+    return items
 
 
 def check_files(folder: str | Path, meta: Mapping[str, Any], what: str, verify: bool) -> None:
