@@ -1,8 +1,11 @@
 """Reading a folder from end to end, and comparing it with the digests that were written with it."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from fairseq_item import digests
 from fairseq_item.data import features, token_store
@@ -17,7 +20,7 @@ Check = tuple[str, Callable[[], None]]
 
 
 def checks(folder: Path) -> Iterator[Check]:
-    """What can be verified of a folder: a data-bin or a model.
+    """What can be verified of a folder: a data-bin, a model, embeddings or an index.
 
     Raises:
         InputError: it is neither.
@@ -26,7 +29,10 @@ def checks(folder: Path) -> Iterator[Check]:
         if is_kind(folder):
             yield from found(folder)
             return
-    raise InputError(f"{folder} is no folder that can be verified; name a data-bin or a model")
+    raise InputError(
+        f"{folder} is no folder that can be verified; name a data-bin, a model, "
+        "embeddings or an index"
+    )
 
 
 def verify(folder: Path) -> Iterator[tuple[str, str | None]]:
@@ -89,8 +95,33 @@ def _checkpoint(path: Path) -> None:
     ItemModel.from_pretrained(path)
 
 
+def _embeddings(folder: Path) -> Iterator[Check]:
+    """Embeddings, or the index made of some."""
+    yield str(folder), partial(_rows, folder)
+
+
+def _rows(folder: Path) -> None:
+    from fairseq_item.search.embeddings import BLOCK, EMBEDDINGS, Embeddings
+    from fairseq_item.search.index import ItemIndex, is_index_file
+
+    of_index = [name for name in os.listdir(folder) if is_index_file(name)]
+    if not any(name.endswith(".transform.npz") for name in of_index):
+        found = Embeddings.load(folder, verify=True)
+        for name in EMBEDDINGS:
+            for _ in found.blocks(name):
+                pass  # each is looked at as it is read
+        return
+    index = ItemIndex.load(folder, verify=True)
+    for name, vectors in index.vectors.items():
+        for start in range(0, len(vectors), BLOCK):
+            if not np.isfinite(vectors[start : start + BLOCK]).all():
+                raise InputError(f"{folder}/{name}.npy is not finite; run item-index again")
+
+
 # Which folders are of a kind, and what is looked at in one.
+PARTS = ("global", "title", "image")
 KINDS = [
     (lambda folder: (folder / "items").is_dir(), _data_bin),
     (lambda folder: any(folder.glob("checkpoint*.pt")), _model),
+    (lambda folder: any((folder / f"{name}.npy").exists() for name in PARTS), _embeddings),
 ]

@@ -1,6 +1,6 @@
 """Read folders from end to end and compare them with the digests that were written with them.
 
-A folder is a data-bin or a model folder. Sizes, layouts and small files are compared
+A folder is a data-bin, a model, embeddings or an index. Sizes, layouts and small files are compared
 whenever a folder is opened; this reads the large files, too: a disk that loses bits is found.
 Prints a line for each part; exit status 2 if one is damaged.
 """

@@ -203,7 +203,9 @@ ARGUMENTS = [
         "--out {b}/queries", "--out {b}/hits.tsv", "--out {b}/hits.tsv/x", "--out /proc/x",
         "--out .", "--out /", "{b}/items", "{b}/index", "{b}/none",
     )),
-    *([*INDEX, "--factory", value] for value in ("", " ", "IVF0,Flat", "IVF-3,Flat", "IVF2,PQ0", "HNSW0")),
+    *([*INDEX, "--factory", value] for value in (
+        "", " ", "IVF0,Flat", "IVF-3,Flat", "IVF2,PQ0", "HNSW0",
+    )),
     *([*EVALUATE, *value.split()] for value in (
         "-k 0", "-k=-3", "-k nan", "--bootstrap=-1", "--bootstrap 1.5", "--seed=-1",
         "--split-seed x", "--queries both", "--compare {b}/none.tsv", "--compare {b}/truth.tsv",
