@@ -28,6 +28,7 @@ COMMANDS = (
     "predict",
     "gallery",
     "balance",
+    "serve",
     "options",
     "export",
     "verify",
@@ -56,7 +57,7 @@ setup(
     ],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["fairseq_item", "fairseq_item.*"]),
-    package_data={"fairseq_item": ["**/*.html", "recipes/*.yaml"]},
+    package_data={"fairseq_item": ["**/*.html", "recipes/*.yaml", "serve/page/*"]},
     install_requires=[
         "torch>=2.11",
         "torchvision>=0.26",
@@ -97,6 +98,16 @@ setup(
             "onnxruntime>=1.20",
         ],
         "sentence-transformers": ["sentence-transformers>=5.4", "safetensors>=0.4.3"],
+        # item-serve, and its client.
+        "serve": [
+            "fastapi>=0.115",
+            "uvicorn>=0.30",
+            "python-multipart>=0.0.18",
+            "prometheus-client>=0.20",
+            "httpx>=0.27",
+        ],
+        # Tests of its page, in a Chromium that is there.
+        "browser": ["playwright>=1.45", "axe-playwright-python>=0.1.4"],
         # What examples/benchmark runs beside ours.
         "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
     },

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${1:-.venv}
-extras=dev,pretrained,plots,tensorboard,export,sentence-transformers
+extras=dev,pretrained,plots,tensorboard,export,sentence-transformers,serve
 for extra in "${@:2}"; do extras+=,$extra; done
 python=${PYTHON:-python3}
 

@@ -17,6 +17,14 @@ SIDE = 224
 QUALITY = 82
 
 
+def small_image(image: Image.Image, side: int) -> bytes:
+    """A WebP file of an image, which is made smaller where it has more than ``side`` pixels."""
+    image.thumbnail((side, side))
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY)
+    return buffer.getvalue()
+
+
 class GalleryItems:
     """What the gallery shows of the items of some splits.
 
@@ -63,10 +71,8 @@ class GalleryItems:
         image = self._stored(prefix, i) if self._root is None else self._original(name)
         if image is None:
             return ""
-        image.thumbnail((SIDE, SIDE))
-        buffer = BytesIO()
-        image.save(buffer, "WEBP", quality=QUALITY)
-        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        data = small_image(image, SIDE)
+        return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
 
     def _original(self, name):
         try:

@@ -64,6 +64,9 @@ class QueryModel:
             an index's ``meta["features"]``; None for none.
         device: where both run.
 
+    Attributes:
+        made_from: the first three arguments, by name: equal for equal models.
+
     Raises:
         InputError: the checkpoint is another one.
     """
@@ -75,6 +78,7 @@ class QueryModel:
         if digest is not None and self.hub.digest != digest:
             raise InputError(f"{checkpoint} is not the checkpoint that the index was built with")
         self.features, self.device = features, device
+        self.made_from = {"checkpoint": checkpoint, "digest": digest, "features": features}
 
     @cached_property
     def network(self):

@@ -1,0 +1,258 @@
+"""One index with its model and images, opened once, and answers from them."""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import numpy as np
+
+from fairseq_item.errors import InputError
+from fairseq_item.reports.gallery import decided_by
+from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.fusion import Fuser, own_settings
+from fairseq_item.search.hits import SIMILARITIES, Hit
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.query_model import QueryModel, model_of
+from fairseq_item.search.search import check_dims, fused_search
+from fairseq_item.search.transforms import Identity
+from fairseq_item.serve.filters import NAMES, Filters
+from fairseq_item.serve.images import DEFAULT_SPLITS, ItemImages, embedded_from
+
+logger = logging.getLogger(__name__)
+# Index folders up to so many bytes are copied before they are opened, so that whatever is written
+# into the folder meanwhile disturbs no search. Larger ones must be replaced by renaming.
+COPIED = 1 << 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is served; attributes as the options of ``item-serve``."""
+
+    index: str
+    checkpoint: str | None = None
+    weights_file: str | None = None
+    data: str | None = None
+    splits: Sequence[str] | None = None
+    image_root: str | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked for: a title, an image (the bytes of its file), or both; or an indexed item.
+
+    Attributes:
+        k: answers wanted.
+        weights: of the four similarities; None takes the index's own.
+        where: conditions as of ``Filters.mask``.
+    """
+
+    title: str | None = None
+    image: bytes | None = None
+    item: str | None = None
+    k: int = 10
+    weights: tuple[float, ...] | None = None
+    where: tuple[str, ...] = ()
+
+
+class Engine:
+    """Answers queries; safe to be used by several threads.
+
+    Args:
+        index: ``ItemIndex``.
+        model: ``QueryModel`` that embeds queries.
+        images: ``ItemImages``.
+        stamp: (digest of the index's description, what tells its file from another).
+        device: where items are compared.
+    """
+
+    def __init__(self, index, model, images, stamp, device="cpu"):
+        self.index, self.model, self.images, self.stamp = index, model, images, stamp
+        self.device, self.digest = device, stamp[0][:12]
+        self.filters = Filters(index.items)
+        self.choices = self.filters.choices()
+        self._rows = {name: row for row, name in enumerate(index.ids)}
+        self._fuser = Fuser(*own_settings(index.meta).values(), index.calibrations)
+
+    @classmethod
+    def open(cls, settings: Settings, before: "Engine | None" = None) -> "Engine":
+        """Open what is to be served, and try it.
+
+        Args:
+            settings: what.
+            before: the engine so far: its model is taken if it is the index's still.
+
+        Raises:
+            InputError: something is missing, damaged, or does not go with the rest.
+        """
+        stamp, index = _open_index(settings.index)
+        wanted = model_of(index.meta, settings.index, settings.checkpoint, settings.weights_file)
+        if before and before.model.made_from == wanted:
+            model = before.model
+        else:
+            model = QueryModel(**wanted, device=settings.device)
+            _ = model.network  # not when the first image is asked for
+        data, splits = settings.data, settings.splits or DEFAULT_SPLITS
+        if data is None:
+            data, known = embedded_from(index.meta)
+            splits = settings.splits or known
+        images = ItemImages(index, data, splits, settings.image_root)
+        engine = cls(index, model, images, stamp, settings.device)
+        tried = model.embed(index.items[0].get("title") or "a title")
+        check_dims(index, settings.index, {name: rows.shape[1] for name, rows in tried.items()})
+        engine.answer(Query(item=index.ids[0], k=1))
+        return engine
+
+    def __len__(self):
+        return len(self.index)
+
+    def describe(self) -> dict:
+        """What is served, for the page and for clients."""
+        meta = self.index.meta
+        return {
+            "index": self.digest,
+            "items": len(self),
+            "similarities": [name for name in SIMILARITIES if name in self.index.calibrations],
+            "weights": _named(self._fuser.weights),
+            "fusion": self._fuser.kind,
+            "probabilities": bool(meta.get("fit")),
+            "columns": self.index.items.fieldnames,
+            "choices": self.choices,
+        }
+
+    def row(self, item: str) -> int:
+        """Storage position of an item.
+
+        Raises:
+            KeyError: there is no such item.
+        """
+        return self._rows[item]
+
+    def item(self, row: int) -> dict:
+        """What is known of the item at a storage position."""
+        fields = self.index.items[row]
+        url = f"api/images/{quote(fields['id'], safe='')}?v={self.digest}"
+        return {
+            "id": fields["id"],
+            "title": fields.get("title", ""),
+            "image": url if row in self.images else None,
+            "fields": {name: value for name, value in fields.items() if name not in NAMES},
+        }
+
+    def some(self, count: int, where: Sequence[str] = ()) -> list[dict]:
+        """Items at even distances, to begin with."""
+        rows = np.flatnonzero(self.filters.mask(where)) if where else np.arange(len(self))
+        steps = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
+        return [self.item(int(row)) for row in rows[steps]]
+
+    def answer(self, query: Query) -> dict:
+        """The best answers, as the API gives them.
+
+        Raises:
+            KeyError: there is no such item.
+            InputError: the image cannot be used, or a condition or the weights are wrong.
+        """
+        index, exclude, weights = self.index, None, query.weights
+        whole = query.item is not None or None not in (query.title, query.image)
+        if weights is None and not whole:
+            # Probabilities were fitted on queries that have both; without one they mislead.
+            weights = self._fuser.weights
+        if query.item is not None:
+            index, asked = self._as_query(query.item)
+            exclude = [self.row(query.item)]
+        else:
+            asked = self.model.embed(query.title, query.image)
+            asked["lexical"] = [query.title or ""]
+        if query.where:
+            index = _narrowed(index, self.filters.mask(query.where))
+        found = fused_search(
+            index, asked, query.k, weights=weights, exclude=exclude, device=self.device
+        )
+        fuser = self._fuser
+        if query.weights is not None:
+            fuser = Fuser(index.meta["fusion"], query.weights, index.calibrations)
+        results = zip(found.rows[0].tolist(), found.scores[0], found.similarities[0])
+        return {
+            "answers": [
+                self._answer(rank, *result, fuser)
+                for rank, result in enumerate(results, start=1)
+                if result[0] >= 0
+            ],
+            "weights": _named(fuser.weights),
+            "probabilities": weights is None and bool(index.meta.get("fit")),
+            "index": self.digest,
+        }
+
+    def _as_query(self, item):
+        """The index for queries that are transformed already, and an item of it as one."""
+        row = self.row(item)
+        index = copy(self.index)
+        index.transforms = dict.fromkeys(EMBEDDINGS, Identity())
+        asked = {name: index.vectors[name][np.array([row])] for name in EMBEDDINGS}
+        asked["lexical"] = [index.items[row].get("title", "")]
+        return index, asked
+
+    def _answer(self, rank, row, score, similarities, fuser):
+        values = similarities.tolist()
+        return {
+            "rank": rank,
+            **self.item(row),
+            "score": float(score),
+            "similarities": {
+                name: None if value != value else value for name, value in zip(SIMILARITIES, values)
+            },
+            "decided_by": decided_by(Hit("", float(score), values), fuser),
+        }
+
+
+def _named(weights):
+    return dict(zip(SIMILARITIES, map(float, weights)))
+
+
+def _narrowed(index, mask):
+    """The same index in which only some items can be compared by anything."""
+    index = copy(index)
+    index.present = index.present & mask[:, None]
+    return index
+
+
+def stamp_of(path):
+    """What tells one state of an index folder from another; None while it is not whole."""
+    file = Path(path) / "meta.json"
+    try:
+        status, text = file.stat(), file.read_bytes()
+    except OSError:
+        return None
+    return hashlib.sha256(text).hexdigest(), (status.st_ino, status.st_mtime_ns)
+
+
+def _open_index(path):
+    """Open an index in one state: its stamp and the ``ItemIndex``.
+
+    Raises:
+        InputError: it is not whole or is damaged, or changed meanwhile.
+    """
+    before = stamp_of(path)
+    files = [file for file in Path(path).rglob("*") if file.is_file()]
+    if before is None or sum(file.stat().st_size for file in files) > COPIED:
+        index = ItemIndex.load(path)
+    else:
+        # Opened files are there for as long as they are in use, removed or not.
+        with TemporaryDirectory(prefix="item-serve-") as folder:
+            copied = Path(folder) / "index"
+            try:
+                shutil.copytree(path, copied)
+                index = ItemIndex.load(copied)
+            except InputError as error:
+                raise InputError(str(error).replace(str(copied), str(path))) from None
+    if stamp_of(path) != before:
+        raise InputError(f"{path} changed while it was opened")
+    if not len(index):
+        raise InputError(f"{path} has no items; there is nothing to search")
+    return before, index

@@ -1,0 +1,120 @@
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fairseq_item.errors import InputError
+from fairseq_item.serve.engine import Query, Settings
+from fairseq_item.serve.reload import Served
+
+
+def replace(folder, make, **settings):
+    """Build a new index beside the old one and put it in its place by renaming."""
+    new = make.build(folder, out="new", **settings)
+    (folder / "index").rename(folder / "old")
+    new.rename(folder / "index")
+    shutil.rmtree(folder / "old")
+
+
+def in_place(folder, make, **settings):
+    """Build over the old index."""
+    make.build(folder, **settings)
+
+
+@pytest.mark.parametrize("rebuild", [replace, in_place])
+def test_a_rebuilt_index_is_taken_up(start, make, tmp_path, model, rebuild):
+    client = start(index=make.build(tmp_path, 12))
+    served, old = client.served, client.served.engine
+    assert not served.check()
+    rebuild(tmp_path, make, count=30)
+    # Whoever holds the old one still gets answers of the old one.
+    assert len(old.answer(Query(title="red mug", k=99))["answers"]) <= 12
+    before = client.get("/api/search", params={"title": "red mug"}).json()
+    assert served.check()
+    after = client.get("/api/search", params={"title": "red mug"}).json()
+    assert before["index"] != after["index"]
+    assert client.get("/healthz").json()["items"] == 30
+    assert client.get("/api/items/p25").status_code == 200
+    assert len(old.answer(Query(item="p3", k=99))["answers"]) <= 12
+    assert 'item_index_reloads_total{result="taken"} 1.0' in client.get("/metrics").text
+    assert model.loaded == 1 + 2  # one by the service, two by the builds: the same checkpoint
+
+
+def test_a_damaged_index_is_refused(start, make, tmp_path, caplog):
+    client = start(index=make.build(tmp_path, 12))
+    served, old = client.served, client.served.engine
+    in_place(tmp_path, make, count=30)
+    whole = (tmp_path / "index" / "image.npy").read_bytes()
+    (tmp_path / "index" / "image.npy").write_bytes(whole[:-1000])
+    assert not served.check()
+    assert served.engine is old
+    assert "the old one is kept" in caplog.text
+    caplog.clear()
+    assert not served.check()  # and it is not tried again and again
+    assert not caplog.text
+    assert client.get("/api/search", params={"title": "red mug"}).status_code == 200
+    assert 'item_index_reloads_total{result="refused"} 1.0' in client.get("/metrics").text
+    (tmp_path / "index" / "image.npy").write_bytes(whole)
+    assert served.check(again=True)
+    assert len(served.engine) == 30
+
+
+def test_an_unfinished_index_is_waited_for(start, make, tmp_path):
+    client = start(index=make.build(tmp_path, 12))
+    meta = tmp_path / "index" / "meta.json"
+    text = meta.read_bytes()
+    meta.unlink()
+    assert not client.served.check()
+    meta.write_bytes(b"{")
+    assert not client.served.check()
+    meta.write_bytes(text)
+    assert client.served.check()
+
+
+def test_another_checkpoint_is_loaded(start, make, tmp_path, model):
+    client = start(index=make.build(tmp_path, 12))
+    first = client.served.engine.model
+    in_place(tmp_path, make, count=12, checkpoint_digest="d2")
+    assert client.served.check()
+    assert client.served.engine.model is not first
+    assert client.served.engine.model.made_from["digest"] == "d2"
+
+
+def test_no_request_is_dropped(start, make, tmp_path):
+    """Searches go on while indexes are rebuilt, each answered by one index or the other."""
+    client = start(index=make.build(tmp_path, 12), poll=0.01)
+    end, seen = threading.Event(), []
+
+    def ask(_):
+        while not end.is_set():
+            answer = client.get("/api/search", params={"title": "red mug", "k": 30})
+            seen.append((answer.status_code, answer.json().get("index")))
+
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask, i) for i in range(3)]
+        for count in (20, 30, 15):
+            (replace if count == 20 else in_place)(tmp_path, make, count=count)
+            for _ in range(500):
+                if len(client.served.engine) == count:
+                    break
+                threading.Event().wait(0.01)
+        end.set()
+        for one in asking:
+            one.result()
+    assert {status for status, _ in seen} == {200}
+    assert len({index for _, index in seen}) == 4
+
+
+def test_what_cannot_be_served(make, tmp_path):
+    with pytest.raises(InputError, match=r"meta\.json is missing"):
+        Served(Settings(str(tmp_path / "none")))
+    index = make.build(tmp_path, 12)
+    (tmp_path / "model.pt").unlink()
+    with pytest.raises(InputError, match="--checkpoint"):
+        Served(Settings(str(index)))
+    (tmp_path / "model.pt").write_bytes(b"")
+    with pytest.raises(InputError, match="missing"):
+        Served(Settings(str(index), image_root=str(tmp_path / "nowhere")))
+    with pytest.raises(InputError, match=r"test\.tsv is missing"):
+        Served(Settings(str(index), data=str(tmp_path / "data-bin"), splits=["test"]))
