@@ -68,13 +68,13 @@ class Engine:
         index: ``ItemIndex``.
         model: ``QueryModel`` that embeds queries.
         images: ``ItemImages``.
-        stamp: (digest of the index's description, what tells its file from another).
+        state: ``state_of`` the index's folder.
         device: where items are compared.
     """
 
-    def __init__(self, index, model, images, stamp, device="cpu"):
-        self.index, self.model, self.images, self.stamp = index, model, images, stamp
-        self.device, self.digest = device, stamp[0][:12]
+    def __init__(self, index, model, images, state, device="cpu"):
+        self.index, self.model, self.images, self.state = index, model, images, state
+        self.device, self.digest = device, state[0][:12]
         self.filters = Filters(index.items)
         self.choices = self.filters.choices()
         self._rows = {name: row for row, name in enumerate(index.ids)}
@@ -91,7 +91,7 @@ class Engine:
         Raises:
             InputError: something is missing, damaged, or does not go with the rest.
         """
-        stamp, index = _open_index(settings.index)
+        state, index = _open_index(settings.index)
         wanted = model_of(index.meta, settings.index, settings.checkpoint, settings.weights_file)
         if before and before.model.made_from == wanted:
             model = before.model
@@ -103,7 +103,7 @@ class Engine:
             data, known = embedded_from(index.meta)
             splits = settings.splits or known
         images = ItemImages(index, data, splits, settings.image_root)
-        engine = cls(index, model, images, stamp, settings.device)
+        engine = cls(index, model, images, state, settings.device)
         tried = model.embed(index.items[0].get("title") or "a title")
         check_dims(index, settings.index, {name: rows.shape[1] for name, rows in tried.items()})
         engine.answer(Query(item=index.ids[0], k=1))
@@ -222,14 +222,20 @@ def _narrowed(index, mask):
     return index
 
 
-def stamp_of(path):
-    """What tells one state of an index folder from another; None while it is not whole."""
-    file = Path(path) / "meta.json"
+def state_of(path):
+    """What tells one state of an index folder from another; None while it is not whole.
+
+    Returns:
+        (digest of its description, what tells each file from one that replaces it).
+    """
+    path = Path(path)
     try:
-        status, text = file.stat(), file.read_bytes()
+        text = (path / "meta.json").read_bytes()
+        found = {str(file): file.stat() for file in sorted(path.rglob("*"))}
     except OSError:
         return None
-    return hashlib.sha256(text).hexdigest(), (status.st_ino, status.st_mtime_ns)
+    files = tuple((name, s.st_ino, s.st_mtime_ns, s.st_size) for name, s in found.items())
+    return hashlib.sha256(text).hexdigest(), files
 
 
 def _open_index(path):
@@ -238,9 +244,8 @@ def _open_index(path):
     Raises:
         InputError: it is not whole or is damaged, or changed meanwhile.
     """
-    before = stamp_of(path)
-    files = [file for file in Path(path).rglob("*") if file.is_file()]
-    if before is None or sum(file.stat().st_size for file in files) > COPIED:
+    before = state_of(path)
+    if before is None or sum(size for *_, size in before[1]) > COPIED:
         index = ItemIndex.load(path)
     else:
         # Opened files are there for as long as they are in use, removed or not.
@@ -251,7 +256,7 @@ def _open_index(path):
                 index = ItemIndex.load(copied)
             except InputError as error:
                 raise InputError(str(error).replace(str(copied), str(path))) from None
-    if stamp_of(path) != before:
+    if state_of(path) != before:
         raise InputError(f"{path} changed while it was opened")
     if not len(index):
         raise InputError(f"{path} has no items; there is nothing to search")

@@ -10,12 +10,14 @@ from fairseq_item.data.image_store import ImageStore
 from fairseq_item.data.images import ImageError, ImageRoot, decode_image
 from fairseq_item.data.sharded import shard_names
 from fairseq_item.data.tsv import read_table
+from fairseq_item.errors import InputError
 from fairseq_item.reports.gallery_items import small_image
-from fairseq_item.search.embeddings import read_meta
+from fairseq_item.search.meta import read_meta, text
 
 SIDE = 320
 # Small images that are kept, of about 10 KB each.
 KEPT = 4096
+_SOURCE = {"data": text, "splits": text}
 DEFAULT_SPLITS = ("train", "valid", "test")
 
 
@@ -89,11 +91,11 @@ def embedded_from(meta):
     Returns:
         (data-bin folder, list of splits), or (None, None).
     """
-    sources = [Path(source) for source in meta.get("sources") or ()]
-    if not sources or not all((source / "meta.json").exists() for source in sources):
+    try:
+        made = [read_meta(source, "embeddings", _SOURCE) for source in meta.get("sources") or ()]
+    except InputError:
         return None, None
-    made = [read_meta(source) for source in sources]
-    data = {one.get("data") for one in made}
-    if len(data) != 1 or not Path(next(iter(data)) or "?").is_dir():
+    data = {one["data"] for one in made}
+    if len(data) != 1 or not Path(*data).is_dir():
         return None, None
     return data.pop(), [split for one in made for split in one["splits"].split(",")]

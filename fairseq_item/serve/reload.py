@@ -4,7 +4,7 @@ import logging
 from threading import Lock
 
 from fairseq_item.errors import InputError
-from fairseq_item.serve.engine import Engine, Settings, stamp_of
+from fairseq_item.serve.engine import Engine, Settings, state_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ class Served:
             until its description changes again.
         """
         with self._lock:
-            stamp = stamp_of(self.settings.index)
+            state = state_of(self.settings.index)
             refused = None if again else self._refused
-            if stamp in (None, self.engine.stamp, refused):
+            if state in (None, self.engine.state, refused):
                 return False
             try:
                 engine = Engine.open(self.settings, self.engine)
             except Exception as error:  # whatever is wrong with it, the old one goes on
-                self._refused = stamp
+                self._refused = state
                 reason = error if isinstance(error, InputError) else repr(error)
                 logger.warning("the new index is refused, the old one is kept: %s", reason)
                 self._tell("refused")

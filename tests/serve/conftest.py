@@ -1,5 +1,6 @@
 """A small shop to serve: drawn products, an index of them, and a model that needs no training."""
 
+import hashlib
 import zlib
 from io import BytesIO
 from types import SimpleNamespace
@@ -73,8 +74,16 @@ def products(count):
     return rows
 
 
-def build(folder, count=30, checkpoint_digest="d1", out="index"):
-    """Write images, a data-bin, embeddings and an index of ``count`` products into ``folder``."""
+def build(folder, count=30, checkpoint=b"model", out="index", images_of=None):
+    """Write images, a data-bin, embeddings and an index of ``count`` products into ``folder``.
+
+    Args:
+        folder: where to.
+        count: how many products.
+        checkpoint: bytes of the model's file.
+        out: name of the index.
+        images_of: id -> name of the image that the index gives it.
+    """
     rows = products(count)
     names = ["id", "title", "image", "leaf_category", "note"]
     images = folder / "images"
@@ -91,11 +100,14 @@ def build(folder, count=30, checkpoint_digest="d1", out="index"):
             found.append(model.embed(title, (images / image).read_bytes()))
     meta = {
         "checkpoint": str(folder / "model.pt"),
-        "checkpoint_digest": checkpoint_digest,
+        "checkpoint_digest": hashlib.sha256(checkpoint).hexdigest(),
         "data": str(folder / "data-bin"),
         "splits": "train",
     }
-    (folder / "model.pt").write_bytes(b"")
+    (folder / "model.pt").write_bytes(checkpoint)
+    for row in rows:
+        row[2] = (images_of or {}).get(row[0], row[2])
+    items = Table(names, rows)
     writer = EmbeddingWriter(folder / "embeddings", items, DIM, meta=meta)
     writer.write(0, *(np.concatenate([row[name] for row in found]) for name in EMBEDDINGS))
     writer.finish()

@@ -54,11 +54,8 @@ def test_no_way_out(client, path):
 def test_image_names_lead_nowhere(start, make, tmp_path, monkeypatch):
     """A catalogue may name any file as an image; only those below the image root are read."""
     (tmp_path / "secret.png").write_bytes(make.photo())
-    index = make.build(tmp_path)
-    items = index / "items.tsv"
-    text = items.read_text().replace("\t1.png\t", "\t../secret.png\t")
-    text = text.replace("\t2.png\t", f"\t{tmp_path}/secret.png\t")
-    items.write_text(text)
+    leading_out = {"p1": "../secret.png", "p2": f"{tmp_path}/secret.png"}
+    index = make.build(tmp_path, images_of=leading_out)
     client = start(index=index, image_root=str(tmp_path / "images"))
     for item in ("p1", "p2"):
         assert client.get(f"/api/images/{item}").status_code == 404

@@ -161,7 +161,7 @@ def test_filters_and_weights(address, visit):
     expect(page.locator(".card")).to_have_count(12)
     assert "where=leaf_category%3Dmug" in page.url
     slider = page.get_by_role("slider", name=re.compile("lexical"))
-    reset = page.get_by_role("button", name="The index's own")
+    reset = page.get_by_role("button", name="Reset")
     expect(reset).to_be_disabled()
     slider.focus()
     page.keyboard.press("ArrowLeft")

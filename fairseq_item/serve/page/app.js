@@ -140,8 +140,8 @@ async function showAsked(now) {
     $("asked-name").textContent = item.title || item.id;
     showImage($("asked-image"), item.image);
   } else if (now.photo) {
-    $("asked-kind").textContent = now.title ? "Your photo, and the title" : "Your photo";
-    $("asked-name").textContent = now.title;
+    $("asked-kind").textContent = now.title ? "Your photo and the title" : "Your photo";
+    $("asked-name").textContent = "";
     $("asked-image").hidden = false;
     $("asked-image").src = URL.createObjectURL(now.photo);
   }
