@@ -1,8 +1,7 @@
 """The search service from Python.
 
 client = SearchClient("http://127.0.0.1:8000")
-for answer in client.search(title="red shoe", image="shoe.jpg")["answers"]:
-    print(answer["id"], answer["score"])
+answers = client.search(title="red shoe", image="shoe.jpg")["answers"]
 """
 
 from collections.abc import Sequence
