@@ -77,6 +77,7 @@ setup(
         "dev": [
             "pytest>=8.0",
             "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
             "ruff>=0.8",
             "mypy>=1.13",
             "ir-measures>=0.4",
