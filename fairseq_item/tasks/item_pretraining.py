@@ -16,12 +16,13 @@ from fairseq_item.data.patches import patchify
 from fairseq_item.data.second_view import SecondViewDataset
 from fairseq_item.data.settings import Views
 from fairseq_item.errors import InputError
+from fairseq_item.tasks.patch_images import PatchImagesConfig, ShowsPatches
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
 from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
 
 
 @dataclass
-class ItemPretrainingConfig(RetrievalConfig, AugmentedTaskConfig):
+class ItemPretrainingConfig(PatchImagesConfig, RetrievalConfig, AugmentedTaskConfig):
     """Corruption of the pre-training; the defaults are the paper's."""
 
     title_mask_prob: float = field(default=0.15, metadata={"help": "share of tokens to predict"})
@@ -56,7 +57,7 @@ class ItemPretrainingConfig(RetrievalConfig, AugmentedTaskConfig):
 
 
 @register_task("item_pretraining", dataclass=ItemPretrainingConfig)
-class ItemPretrainingTask(SearchesWhenValidating, ProductTask):
+class ItemPretrainingTask(ShowsPatches, SearchesWhenValidating, ProductTask):
     """Pre-training on one data-bin (formats: the README).
 
     Raises:

@@ -18,9 +18,11 @@ from fairseq_item.data.sharded import Concatenated, open_split, shard_names
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.data.tsv import Table, read_table
 from fairseq_item.errors import InputError
+from fairseq_item.evaluation.attribution import attribute
 from fairseq_item.evaluation.metrics import mean_average_precision
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
+from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import read_truth
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import search
@@ -39,7 +41,8 @@ class RetrievalConfig:
         metadata={
             "help": "split to search for at each validation, such as packed relistings of the "
             "valid products, or valid; no product answers itself; logs map10 (fused), "
-            "map10_global, map10_title and map10_image"
+            "map10_global, map10_title and map10_image, and of which share of the fused answers "
+            "each similarity gave most of the score (share_global, ...)"
         },
     )
     eval_retrieval_items: Optional[str] = field(
@@ -130,7 +133,8 @@ class Retrieval:
                     )
 
     def score(self, model):
-        """MAP@10 in percent under the default index: dict, ``map10`` and one of each embedding."""
+        """MAP@10 in percent under the default index: dict, ``map10`` and one of each embedding; and
+        which share of the answers each similarity that counts wins, as item-balance has it."""
         with TemporaryDirectory() as folder:
             queries = self._embed(model, self.queries, Path(folder) / "queries")
             items = self._embed(model, self.items, Path(folder) / "items")
@@ -142,7 +146,11 @@ class Retrieval:
                 hits = {query: hits[query] for query in self.truth}
                 name = f"map{K}" if by is None else f"map{K}_{by}"
                 found[name] = 100 * mean_average_precision(hits, self.truth, K)
-            return found
+                if by is None:
+                    fuser = Fuser(*own_settings(index.meta).values(), index.calibrations)
+                    won = attribute(hits, self.truth, K, fuser)
+                    shares = {f"share_{n}": won[n]["share"] for _, n in fuser.active()}
+            return found | shares
 
     def _embed(self, model, products, path):
         """Embed without disturbing training: no random number is drawn."""
