@@ -31,6 +31,7 @@ COMMANDS = (
     "serve",
     "options",
     "export",
+    "attention",
     "verify",
 )
 

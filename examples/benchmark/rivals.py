@@ -159,7 +159,7 @@ class _Vilt(architectures.ItemModel):
         for name in ("token", "patch", "norm"):
             delattr(self.embedding, name)
 
-    def _sequence(self, title, patches, hidden_patches=None, has_image=None):
+    def sequence(self, title, patches, hidden_patches=None, has_image=None):
         shown = patches.flatten(0, 1).index_fill(0, hidden_patches, 128).view_as(patches)
         return (title, shown), None  # what its encoder reads
 

@@ -187,10 +187,10 @@ class ItemModel(ProductModel):
             :class:`Encoded`.
         """
         with self.autocast(title.device):
-            last = self.encoder.last(*self._sequence(title, patches, hidden_patches, has_image))
+            last = self.encoder.last(*self.sequence(title, patches, hidden_patches, has_image))
         return Encoded(*last.split([title.size(1), patches.size(1)], dim=1))
 
-    def _sequence(self, title, patches, hidden_patches=None, has_image=None):
+    def sequence(self, title, patches, hidden_patches=None, has_image=None):
         """The encoder's input (B, T + m, d), and which positions of it are no padding."""
         present = title != self.special[0]
         images = present.new_ones(patches.shape[:2])
@@ -238,7 +238,7 @@ class ItemModel(ProductModel):
             states = torch.cat(encoded, 1).flatten(0, 1).index_select(0, masked.flat)
         else:
             with self.autocast(title.device):
-                sequence, present = self._sequence(title, patches, hidden_patches)
+                sequence, present = self.sequence(title, patches, hidden_patches)
                 states = self.encoder.at(sequence, present, masked.flat)
         targets = patches.flatten(0, 1).index_select(0, masked_patches).float() / 255.0
         with self.autocast(title.device):
@@ -271,7 +271,7 @@ class ItemModel(ProductModel):
             return self.embed_last(title, patches, has_image)
         tokens = title.size(1)
         with self.autocast(title.device):
-            sequence, present = self._sequence(title, patches, has_image=has_image)
+            sequence, present = self.sequence(title, patches, has_image=has_image)
             total = sequence[:, :tokens].float()
             for state in self.encoder.states(sequence, present):
                 total = total + state[:, :tokens].float()
@@ -289,7 +289,7 @@ class ItemModel(ProductModel):
     def features(self, title, patches, has_image=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""
         with self.autocast(title.device):
-            sequence, present = self._sequence(title, patches, has_image=has_image)
+            sequence, present = self.sequence(title, patches, has_image=has_image)
             return self.encoder.first(sequence, present).float()
 
     def _pool(self, title, title_states, patch_states, has_image=None):

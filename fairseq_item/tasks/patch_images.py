@@ -1,5 +1,5 @@
-"""Images in tensorboard (``--log-patches``): what the model sees of products, what it makes of what is
-hidden, and what is there."""
+"""Images in tensorboard (``--log-patches``): what the model sees of products, what it makes of what
+is hidden, and what is there."""
 
 import logging
 import time
