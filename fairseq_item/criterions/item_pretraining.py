@@ -90,7 +90,7 @@ class ItemPretrainingCriterion(FairseqCriterion):
         log.update(self._counts(predictions, sample))
         if self.view_contrast is not None:
             views = model.embed_last(**sample["view"])
-            loss = loss + self._contrast(anchors, views, sample["match"], log)
+            loss = loss + self._contrast(anchors, views, sample, log)
         return loss, products, log
 
     def _sums(self, predictions, sample):
@@ -120,9 +120,10 @@ class ItemPretrainingCriterion(FairseqCriterion):
                 "gmlm_right": ((predictions.gmlm.argmax(-1) == targets) & counted).sum(),
             }
 
-    def _contrast(self, anchors, views, match, log):
+    def _contrast(self, anchors, views, sample, log):
         """The weighted contrast of the two views, logged beside the five objectives."""
-        value, right = self.view_contrast(anchors, views, match)
+        match = sample["match"]
+        value, right = self.view_contrast(anchors, views, match, sample.get("product"))
         log.update(
             view_sum=value.detach(),
             view_weighted_sum=self.view_weight * value.detach(),

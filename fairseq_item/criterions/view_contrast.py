@@ -18,6 +18,7 @@ class ViewContrast(nn.Module):
     anchors, but their second view, which is their own, still is a negative.
 
     A view may lack its title or its image: that embedding is all zeros and is not compared.
+    Rows of one product are not told from one another.
 
     Args:
         temperature: where the three temperatures start.
@@ -36,13 +37,14 @@ class ViewContrast(nn.Module):
         rename_keys(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, anchors, views, match):
+    def forward(self, anchors, views, match, product=None):
         """Compare.
 
         Args:
             anchors: three tensors (B, d), the embeddings of the first view.
             views: three tensors (B, d), those of the second.
             match: int64 (B,), 1 where the first view shows the product's own title.
+            product: int64 (B,), equal for rows of one product; None where each is another one.
 
         Returns:
             (loss, right): the mean of the three embeddings' losses, summed over the matched
@@ -51,8 +53,13 @@ class ViewContrast(nn.Module):
         """
         matched = match[:, None].to(anchors[0].dtype)
         (*embeddings, matched), own = gather_rows(*anchors, *views, matched)
+        same = None
+        if product is not None:
+            (everyone,), _ = gather_rows(product[:, None])
+            same = product[:, None] == everyone[:, 0]
+            same.diagonal(own.start).fill_(False)  # but each is its own
         results = [
-            _contrast(anchor, view, scale, matched[:, 0] > 0, own)
+            _contrast(anchor, view, scale, matched[:, 0] > 0, own, same)
             for anchor, view, scale in zip(
                 embeddings[:3], embeddings[3:], scale_of(self.logit_scale)
             )
@@ -61,12 +68,12 @@ class ViewContrast(nn.Module):
         return loss, right
 
 
-def _contrast(anchor, view, scale, matched, own):
+def _contrast(anchor, view, scale, matched, own, same):
     """The loss of one embedding, summed over those pairs of ``own`` that have it, and how many of
     these are told right."""
     # Only matched anchors are candidates, too: the others are mixtures of products.
     has_anchor, has_view = matched & anchor.any(-1), view.any(-1)
     anchor, view = F.normalize(anchor, dim=-1), F.normalize(view, dim=-1)
-    losses, found = symmetric_contrast(anchor, view, scale, own, has_anchor, has_view)
+    losses, found = symmetric_contrast(anchor, view, scale, own, has_anchor, has_view, same)
     pair = (has_anchor & has_view)[own].to(losses.dtype)
     return (losses * pair).sum(), (found[0] * pair).sum()

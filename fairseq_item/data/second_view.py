@@ -15,19 +15,26 @@ class SecondViewDataset(ItemDataset):
 
     Args:
         views: :class:`fairseq_item.data.settings.Views`.
+        siblings: :class:`fairseq_item.data.siblings.Siblings` of the rows, for ``views.photos``.
     """
 
-    def __init__(self, titles, images, dictionary, *args, views, **kwargs):
+    def __init__(self, titles, images, dictionary, *args, views, siblings=None, **kwargs):
         super().__init__(titles, images, dictionary, *args, **kwargs)
-        self.views, self.word_starts = views, word_starts(dictionary)
+        self.views, self.word_starts, self.siblings = views, word_starts(dictionary), siblings
         self.splits = token_splits(dictionary) if views.split else {}
 
     def show(self, index, rng, buffer, row):
         sample = super().show(index, rng, buffer, row)
         lacks = rng.random() / max(self.views.single, 1e-9)
         has_image, has_title = not lacks < 0.5, not 0.5 <= lacks < 1.0
-        title = self.second_title(sample["title"] if has_title else sample["title"][:0], rng)
-        patches = self.patches(index, rng, buffer.row("view_patches", row))
+        shown = index
+        if self.siblings is not None:
+            sample["product"] = self.siblings.product[index]
+            if rng.random() < self.views.photos:
+                shown = self.siblings.other(index, rng)
+        title = self.title(shown)
+        title = self.second_title(title if has_title else title[:0], rng)
+        patches = self.patches(shown, rng, buffer.row("view_patches", row))
         if self.views.light:
             change_light(patches.numpy(), rng, self.views.light)
         sample.update(view_title=title, view_patches=patches, view_has_image=has_image)
@@ -42,7 +49,8 @@ class SecondViewDataset(ItemDataset):
 
     def collater(self, samples):
         """As ``ItemDataset.collater``, and ``view``: a dict with ``title`` int64 (B, T'),
-        ``patches`` uint8 (B, m, p*p*3) and ``has_image`` bool (B,) of the second views."""
+        ``patches`` uint8 (B, m, p*p*3) and ``has_image`` bool (B,) of the second views; with
+        siblings also ``product`` int64 (B,), equal for rows of one product."""
         batch = super().collater(samples)
         if batch:
             batch["view"] = {
@@ -50,6 +58,8 @@ class SecondViewDataset(ItemDataset):
                 "patches": stack_images(samples, "view_patches"),
                 "has_image": torch.tensor([s["view_has_image"] for s in samples]),
             }
+            if self.siblings is not None:
+                batch["product"] = torch.tensor([s["product"] for s in samples])
         return batch
 
 

@@ -104,12 +104,14 @@ class Views:
             neither embedding can lean on the other modality.
         split: share of tokens that are broken in two, as an unusual spelling would be.
         light: greatest change of contrast and of each colour's brightness, as a share.
+        photos: share of views that are made of another row of the product, where it has several.
     """
 
     word_drop: float = 0.35
     single: float = 0.5
     split: float = 0.0
     light: float = 0.0
+    photos: float = 0.0
 
     def __post_init__(self):
         check_shares(
@@ -117,4 +119,5 @@ class Views:
             view_single=self.single,
             view_split=self.split,
             view_light=self.light,
+            view_photos=self.photos,
         )

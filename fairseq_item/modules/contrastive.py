@@ -64,7 +64,7 @@ def scale_of(logit_scale):
     return logit_scale.exp()
 
 
-def symmetric_contrast(left, right, scale, own, has_left=None, has_right=None):
+def symmetric_contrast(left, right, scale, own, has_left=None, has_right=None, same=None):
     """Each row of ``left`` is to find its own row of ``right`` among all, and the other way round.
 
     Args:
@@ -72,6 +72,7 @@ def symmetric_contrast(left, right, scale, own, has_left=None, has_right=None):
         scale: scalar tensor, one over the temperature.
         own: slice of the B rows of this process; the others are candidates only.
         has_left, has_right: bool (N,), which rows are there to be found, or None for all.
+        same: bool (B, N), which other rows belong to a row, too, and are not told from it, or None.
 
     Returns:
         (losses (B,), found (2, B)): the mean cross-entropy of both directions, and whether the
@@ -84,6 +85,8 @@ def symmetric_contrast(left, right, scale, own, has_left=None, has_right=None):
         if there is not None:
             # -1e4 rather than -inf: rows without any candidate must not turn into NaN.
             scores = scores.masked_fill(~there[None, :], -1e4)
+        if same is not None:
+            scores = scores.masked_fill(same, -1e4)
         losses.append(F.cross_entropy(scores, target, reduction="none"))
         found.append(scores.argmax(1) == target)
     return 0.5 * (losses[0] + losses[1]), torch.stack(found)

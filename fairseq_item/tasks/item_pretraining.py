@@ -1,5 +1,6 @@
 """The pre-training task: a data-bin in, masked and mismatched products out."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -15,10 +16,13 @@ from fairseq_item.data.masked_titles import BlankImages
 from fairseq_item.data.patches import patchify
 from fairseq_item.data.second_view import SecondViewDataset
 from fairseq_item.data.settings import Views
+from fairseq_item.data.siblings import open_siblings
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.patch_images import PatchImagesConfig, ShowsPatches
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
 from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -53,6 +57,14 @@ class ItemPretrainingConfig(PatchImagesConfig, RetrievalConfig, AugmentedTaskCon
             "help": "greatest change of contrast and colours in the second view's image, as a share"
         },
     )
+    view_photos: float = field(
+        default=0.0,
+        metadata={
+            "help": "share of second views that are made of another row of the same product (equal "
+            "in column product of the catalogue), where it has several; such rows are then no "
+            "negatives of one another"
+        },
+    )
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
 
 
@@ -82,11 +94,24 @@ class ItemPretrainingTask(ShowsPatches, SearchesWhenValidating, ProductTask):
             self.augmentation(split),
         )
         if cfg.view_contrast_weight > 0:
-            views = Views(cfg.view_word_drop, cfg.view_single, cfg.view_split, cfg.view_light)
-            dataset = SecondViewDataset(*data, views=views, **self.sampling(split))
+            views = Views(
+                cfg.view_word_drop, cfg.view_single, cfg.view_split, cfg.view_light, cfg.view_photos
+            )
+            siblings = self._siblings(split) if cfg.view_photos > 0 else None
+            dataset = SecondViewDataset(
+                *data, views=views, siblings=siblings, **self.sampling(split)
+            )
         else:
             dataset = ItemDataset(*data, **self.sampling(split))
         self.datasets[split] = dataset
+
+    def _siblings(self, split):
+        siblings = open_siblings(self.cfg.data, split)
+        if not siblings.shared:  # no label is of use: train as without
+            return None
+        rows = len(siblings.product)
+        logger.info("%d of %d rows of %s share their product", siblings.shared, rows, split)
+        return siblings
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)

@@ -16,19 +16,20 @@ def log_softmax(scores):
     return scores - np.log(np.exp(scores).sum())
 
 
-def by_hand(anchors, views, match, temperature):
+def by_hand(anchors, views, match, temperature, product=(0, 1, 2, 3, 4, 5)):
     """The definition, pair by pair in numpy; an embedding that is all zeros is absent."""
     loss = right = 0.0
     for anchor, view in zip(anchors, views):
         a, v = anchor.double().numpy(), view.double().numpy()
         has_anchor = [bool(match[i]) and a[i].any() for i in range(len(a))]
         has_view = [v[i].any() for i in range(len(v))]
-        candidates = [i for i in range(len(v)) if has_view[i]]
-        anchored = [i for i in range(len(a)) if has_anchor[i]]
         cosine = lambda x, y: x @ y / np.linalg.norm(x) / np.linalg.norm(y)  # noqa: E731
         for i in range(len(a)):
             if not (has_anchor[i] and has_view[i]):
                 continue
+            told_from = [j for j in range(len(a)) if j == i or product[j] != product[i]]
+            candidates = [j for j in told_from if has_view[j]]
+            anchored = [j for j in told_from if has_anchor[j]]
             forward = np.array([cosine(a[i], v[j]) / temperature for j in candidates])
             backward = np.array([cosine(a[j], v[i]) / temperature for j in anchored])
             loss -= log_softmax(forward)[candidates.index(i)] / 6
@@ -46,6 +47,17 @@ def test_it_is_the_definition(match, absent):
     match = torch.tensor(match)
     loss, right = ViewContrast(0.5, learned=False)(anchors, views, match)
     expected_loss, expected_right = by_hand(anchors, views, match, 0.5)
+    assert float(loss) == pytest.approx(expected_loss, rel=1e-5, abs=1e-6)
+    assert float(right) == pytest.approx(expected_right, abs=1e-5)
+
+
+@pytest.mark.parametrize("product", [[7, 7, 1, 2, 7, 1], [3, 3, 3, 3, 3, 3], [0, 1, 2, 3, 4, 5]])
+def test_rows_of_one_product_are_not_told_from_one_another(product):
+    anchors, views, match = embeddings(0), embeddings(1), torch.tensor([1, 1, 0, 1, 1, 1])
+    views[1][1] = 0.0
+    contrast = ViewContrast(0.5, learned=False)
+    loss, right = contrast(anchors, views, match, torch.tensor(product))
+    expected_loss, expected_right = by_hand(anchors, views, match, 0.5, product)
     assert float(loss) == pytest.approx(expected_loss, rel=1e-5, abs=1e-6)
     assert float(right) == pytest.approx(expected_right, abs=1e-5)
 

@@ -11,6 +11,7 @@ from fairseq_item.data.labelled_dataset import LabelledDataset
 from fairseq_item.data.masked_titles import MaskedTitleDataset
 from fairseq_item.data.second_view import SecondViewDataset
 from fairseq_item.data.settings import Views
+from fairseq_item.data.siblings import Siblings
 
 GEOMETRY = Geometry(image_size=8, patch_size=4, max_title_length=5)
 
@@ -176,6 +177,9 @@ BATCHED = {
     "plain": dataset,
     "pre-training": lambda: dataset(corruption=Corruption(), augmentation=Augmentation()),
     "two views": lambda: dataset(corruption=Corruption(), views=Views()),
+    "views of siblings": lambda: dataset(
+        corruption=Corruption(), views=Views(photos=0.5), siblings=Siblings(["a", "b"] * 20)
+    ),
     "labelled": labelled,
     "titles": lambda: MaskedTitleDataset(
         Titles(titles(20), dictionary().eos()), dictionary(), GEOMETRY
@@ -270,6 +274,27 @@ def test_stronger_views_change_the_second_view_alone():
         assert np.array_equal(one["view_title"], other["view_title"])
         differ += not torch.equal(one["view_patches"], other["view_patches"])
     assert differ == 10
+
+
+def test_a_second_view_may_be_made_of_another_row_of_the_product():
+    siblings = Siblings([f"p{i // 4}" for i in range(40)])
+    bare = {"word_drop": 0.0, "single": 0.0}
+    data, plain = (
+        dataset(views=Views(photos=share, **bare), siblings=siblings) for share in (1, 0)
+    )
+    for i in range(40):
+        view = data[i]["view_patches"]
+        same = [j for j in range(40) if torch.equal(data[j]["patches"], view)]
+        assert len(same) == 1
+        assert same[0] != i
+        assert same[0] // 4 == i // 4
+        assert sorted(data[i]["view_title"]) == sorted(data.title(same[0]))
+        assert torch.equal(plain[i]["view_patches"], plain[i]["patches"])
+    half = dataset(views=Views(photos=0.5, **bare), siblings=siblings)
+    shown = sum(not torch.equal(half[i]["view_patches"], half[i]["patches"]) for i in range(40))
+    assert 10 <= shown <= 30
+    product = data.collater([data[i] for i in (0, 3, 4)])["product"]
+    assert product[0] == product[1] != product[2]
 
 
 def test_a_torn_title_is_cut_to_the_models_length():

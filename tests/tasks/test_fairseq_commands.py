@@ -186,7 +186,7 @@ def test_two_processes_contrast_views_with_the_products_of_both(commands, data_b
     """
     exact = [
         "--dropout", 0, "--attention-dropout", 0, "--view-contrast-weight", 1,
-        "--optimizer", "momentum_sgd",
+        "--view-photos", 0.5, "--optimizer", "momentum_sgd",
     ]  # fmt: skip
     one = commands.train(data_bin, tmp_path / "one", *exact, "--batch-size", 68, updates=3)
     distributed = [

@@ -226,10 +226,30 @@ def test_impossible_settings_are_refused(data_bin, setting, value):
         task(data_bin, **{setting: value}).load_dataset("train")
 
 
-@pytest.mark.parametrize("setting", ["view_word_drop", "view_single", "view_split", "view_light"])
+@pytest.mark.parametrize(
+    "setting", ["view_word_drop", "view_single", "view_split", "view_light", "view_photos"]
+)
 def test_impossible_views_are_refused(data_bin, setting):
     with pytest.raises(InputError, match=f"--{setting.replace('_', '-')} is 1.5"):
         task(data_bin, view_contrast_weight=1.0, **{setting: 1.5}).load_dataset("train")
+
+
+def test_rows_of_a_product_come_as_views_of_one_another_only_where_asked_for(data_bin, tmp_path):
+    """The data-bin has a row a product and a catalogue of several rows says so in items/."""
+    data = tmp_path / "data"
+    shutil.copytree(data_bin, data)
+    weights = {"view_contrast_weight": 1.0}
+
+    def batch(**settings):
+        return epochs(task(data, **weights, **settings), "train", 1)[0][0]
+
+    rows = (data / "items" / "train.tsv").read_text().splitlines()
+    without_column = [f"{row.split(chr(9))[0]}\tx" for row in rows[1:]]
+    for products, known in ((["p1"] * len(without_column), True), ([""] * len(rows[1:]), False)):
+        lines = [f"{row}\t{p}" for row, p in zip(without_column, products)]
+        (data / "items" / "train.tsv").write_text("\n".join(["id\ttitle\tproduct", *lines, ""]))
+        assert "product" not in batch()
+        assert ("product" in batch(view_photos=0.5)) == known
 
 
 def test_without_images_none_is_read(data_bin, tmp_path):
