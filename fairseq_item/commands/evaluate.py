@@ -15,6 +15,7 @@ from fairseq_item.data.tsv import write_table
 from fairseq_item.evaluation.compare import compare
 from fairseq_item.evaluation.dev_test import PARTS, keep
 from fairseq_item.evaluation.metrics import score_queries
+from fairseq_item.evaluation.products import by_product, read_products
 from fairseq_item.evaluation.reliability import reliability
 from fairseq_item.evaluation.summary import per_query_table, summarise
 from fairseq_item.evaluation.trec import read_any_hits, read_any_truth, write_qrels, write_run
@@ -34,6 +35,14 @@ def parser():
     )
     p.add_argument(
         "--split-seed", type=not_negative, default=1, metavar="N", help="of that split by id"
+    )
+    p.add_argument(
+        "--items",
+        metavar="TSV",
+        help="the index's items.tsv, to count rows of one product as one answer, in hits and truth",
+    )
+    p.add_argument(
+        "--collapse", default="product", metavar="COLUMN", help="what is equal for such rows"
     )
     p.add_argument("--compare", nargs="+", default=[], metavar="TSV", help="hits of other searches")
     p.add_argument(
@@ -57,9 +66,12 @@ def main(argv=None):
         if out is not None:
             check_output(out)
     all_truth = read_any_truth(args.truth)
+    products = read_products(args.items, args.collapse) if args.items else None
 
     def read(path):
         found = read_any_hits(path), all_truth
+        if products is not None:
+            found = by_product(*found, products)
         return keep(*found, args.queries, args.split_seed) if args.queries else found
 
     hits, truth = read(args.hits)

@@ -17,6 +17,7 @@ from fairseq_item.commands.common import (
     words,
 )
 from fairseq_item.files import check_output
+from fairseq_item.search.collapse import products_of
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.hits import SIMILARITIES, write_hits
 from fairseq_item.search.index import ItemIndex
@@ -42,10 +43,12 @@ def _query(args, index):
     return lambda *some: {**embedded, "lexical": [args.title or ""]}, ["query"]
 
 
-def _settings(args):
+def _settings(args, index):
     settings = {"fusion": args.fusion, "weights": args.weights}
     if args.similarity != "fused":
         settings = {"similarity": args.similarity}
+    if args.collapse:
+        settings["products"] = products_of(index, args.index, args.collapse)
     return {**settings, "device": search_device(args.device)}
 
 
@@ -89,6 +92,12 @@ def parser():
         help="of global, title, image, lexical; default: the index's own",
     )
     p.add_argument("--exclude-self", action="store_true", help="drop the item with the query's id")
+    p.add_argument(
+        "--collapse",
+        metavar="COLUMN",
+        help="one answer, the best, for all items that are equal in this column, such as product, "
+        "whose rows are its photos",
+    )
     p.add_argument("--nprobe", type=positive, help="inverted lists visited, for IVF factories")
     p.add_argument("--device", default="auto", help="where items are compared: auto, cpu, cuda:N")
     add_verify(p)
@@ -107,7 +116,7 @@ def main(argv=None):
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
     rows, query_ids = _query(args, index)
-    found = answers(index, rows, query_ids, args.k, args.exclude_self, **_settings(args))
+    found = answers(index, rows, query_ids, args.k, args.exclude_self, **_settings(args, index))
     if args.out is None:
         sys.stdout.write(table(index, dict(found)))
         return

@@ -5,6 +5,8 @@ ids and the seed alone, not on the order of the rows or the machine, so that a c
 sorted anew or has grown keeps nearly all rows where they were.
 With --stratify every leaf category is split in the same proportions, and none is missing from
 train.tsv. Where the catalogue has a split column, rows that fill it go where it says.
+With --image-separator a row that names several images becomes a row for each of them, with the same
+product: what every later step takes, and item-search --collapse product answers by product.
 """
 
 import logging
@@ -32,6 +34,10 @@ def main(argv=None):
     parser.add_argument(
         "--ignore-split-column", action="store_true", help="draw rows that have a split, too"
     )
+    parser.add_argument(
+        "--image-separator", default="", metavar="TEXT",
+        help="what stands between several images of a row, such as '|'; each becomes a row",
+    )  # fmt: skip
     add_seed(parser, "seed of the draw")
     add_columns(parser)
     args = parser.parse_args(argv)
@@ -40,7 +46,7 @@ def main(argv=None):
         raise InputError("--ratios 0 0 0: at least one must be above 0")
     refuse_overwriting(args.catalog, [Path(args.out, f"{name}.tsv") for name in SPLIT_NAMES])
     require = ("id", "title", "image") + (("leaf_category",) if args.stratify else ())
-    catalog = read_catalog(args.catalog, columns_of(args), require)
+    catalog = read_catalog(args.catalog, columns_of(args), require, args.image_separator)
     with locked_folder(args.out):
         groups, row_groups = read_groups(catalog, args.stratify, args.ignore_split_column)
         assign(groups, args.ratios, args.seed)

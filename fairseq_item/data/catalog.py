@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from fairseq_item.data.catalog_formats import open_catalog_file
 from fairseq_item.data.duplicates import Duplicates
+from fairseq_item.data.several_images import split_images
 from fairseq_item.data.text import clean_field
 from fairseq_item.errors import InputError
 
@@ -41,9 +42,13 @@ class Catalog:
             the file is not the one that was opened at first.
     """
 
-    def __init__(self, path, columns=Columns(), require=("id", "title", "image")):
+    def __init__(
+        self, path, columns=Columns(), require=("id", "title", "image"), image_separator=""
+    ):
         self.path, self.columns = path, columns
         self._file = open_catalog_file(path)
+        if image_separator:
+            self._file = split_images(self._file, image_separator, columns)
         self._state = _state(path)
         self._ids_checked = False
         self.unit = self._file.unit
@@ -143,7 +148,7 @@ def _state(path):
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def read_catalog(path, columns=Columns(), require=("id", "title", "image")):
+def read_catalog(path, columns=Columns(), require=("id", "title", "image"), image_separator=""):
     """Open a catalogue: ``for number, row in read_catalog(path)``; see :class:`Catalog`.
 
     Args:
@@ -151,5 +156,7 @@ def read_catalog(path, columns=Columns(), require=("id", "title", "image")):
             .parquet.
         columns: what the file calls its columns.
         require: those that must be there.
+        image_separator: between several images of a cell, of which each becomes a row (see
+            :func:`fairseq_item.data.several_images.split_images`); "" takes a cell as one image.
     """
-    return Catalog(path, columns, require)
+    return Catalog(path, columns, require, image_separator)

@@ -1,6 +1,7 @@
 """The best answers of an index to queries, by the fused score or by one similarity."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fairseq_item.progress import progress
 from fairseq_item.search.approximate import search_lists
 from fairseq_item.search.build import check_same_model
 from fairseq_item.search.calibration import Uncalibrated
+from fairseq_item.search.collapse import product_search
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
 from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
@@ -37,6 +39,15 @@ class Results:
     rows: np.ndarray
     scores: np.ndarray
     similarities: np.ndarray
+
+    @classmethod
+    def empty(cls, count, width):
+        """No answers to ``count`` queries, with room for ``width`` each."""
+        return cls(
+            np.full((count, width), -1, np.int64),
+            np.full((count, width), -np.inf),
+            np.full((count, width, len(SIMILARITIES)), np.nan),
+        )
 
 
 def fused_search(
@@ -86,11 +97,7 @@ def fused_search(
     count = len(queries[EMBEDDINGS[0]])
     exclude = np.full(count, -1) if exclude is None else np.asarray(exclude)
     width = min(k, len(index))
-    results = Results(
-        np.full((count, width), -1, np.int64),
-        np.full((count, width), -np.inf),
-        np.full((count, width, len(SIMILARITIES)), np.nan),
-    )
+    results = Results.empty(count, width)
     block = block or min(QUERIES_A_TIME, max(1, ANSWERS_A_TIME // width))
     for start in range(0, count, block):
         some = slice(start, start + block)
@@ -125,12 +132,13 @@ def search(index, queries, query_ids, k, exclude_self=False, **settings):
     return dict(answers(index, rows, query_ids, k, exclude_self, **settings))
 
 
-def answers(index, rows, query_ids, k, exclude_self=False, **settings):
+def answers(index, rows, query_ids, k, exclude_self=False, products=None, **settings):
     """Answer queries as they are read: memory grows neither with their number nor with the hits.
 
     Args:
         index, query_ids, k, exclude_self, settings: as in :func:`search`.
         rows: function of a first and a last position that gives these queries.
+        products: (n,) int64, of ``collapse.products_of``: a product is one answer, its best item.
 
     Yields:
         (query id, list of ``Hit``, best first).
@@ -138,10 +146,15 @@ def answers(index, rows, query_ids, k, exclude_self=False, **settings):
     ids = index.ids
     position = {name: row for row, name in enumerate(ids)} if exclude_self else {}
     exclude = np.array([position.get(name, -1) for name in query_ids], np.int64)
+    find = partial(fused_search, index, **settings)
     blocks = range(0, len(query_ids), QUERIES_A_TIME)
     for start in progress(blocks, "searching", unit=f"x {QUERIES_A_TIME} queries"):
         stop = min(start + QUERIES_A_TIME, len(query_ids))
-        found = fused_search(index, rows(start, stop), k, exclude=exclude[start:stop], **settings)
+        asked, kept_out = rows(start, stop), exclude[start:stop]
+        if products is None:
+            found = find(asked, k, exclude=kept_out)
+        else:
+            found = product_search(find, asked, k, products, kept_out)
         results = zip(query_ids[start:stop], found.rows, found.scores, found.similarities)
         for query, rows_, scores, similarities in results:
             yield (
