@@ -10,6 +10,8 @@ import logging
 import sys
 import warnings
 
+from fairseq_item.errors import end_input_errors_with_one_line
+
 __version__ = "0.1.0"
 __all__ = ["ItemModel", "register"]
 
@@ -43,3 +45,5 @@ logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 
 if "fairseq" in sys.modules:
     register()
+if "fairseq_cli" in sys.modules:  # one of fairseq's commands, before it asks for a task
+    end_input_errors_with_one_line()

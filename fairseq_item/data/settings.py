@@ -8,6 +8,7 @@ from fairseq_item.errors import InputError
 
 # Longest title, side in pixels and number of patches: more would fill the memory first.
 LONGEST = 16_384
+LARGEST_PATCH = 512  # side in pixels
 
 
 def check_range(flag, value, least, most=math.inf):
@@ -41,7 +42,7 @@ class Geometry:
 
     def __post_init__(self):
         check_range("--image-size", self.image_size, 1, LONGEST)
-        check_range("--patch-size", self.patch_size, 1, LONGEST)
+        check_range("--patch-size", self.patch_size, 1, LARGEST_PATCH)
         check_range("--max-title-length", self.max_title_length, 0, LONGEST)
         if self.image_size % self.patch_size:
             raise InputError(

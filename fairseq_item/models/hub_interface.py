@@ -22,6 +22,14 @@ from fairseq_item.data.images import ImageError, decode_image, fit_square, to_rg
 from fairseq_item.data.patches import patchify
 from fairseq_item.data.titles import TOKENIZERS, open_tokenizer
 from fairseq_item.errors import InputError
+from fairseq_item.models.checkpoint import (
+    check_vocabulary,
+    check_weights,
+    kept_by_task,
+    read_checkpoint,
+)
+from fairseq_item.models.product_model import with_defaults
+from fairseq_item.models.sizes import check_sizes, least_parameters
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.search.image_features import join
 
@@ -240,53 +248,55 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
                 f"{needed} is missing; a model folder holds a checkpoint, dict.txt and bpe.model"
             )
     state = read_checkpoint(checkpoint)
-    cfg = OmegaConf.create(state["cfg"])
-    if "compile" in cfg.model:
-        cfg.model.compile = False  # worth the wait in training, and there may be no compiler here
-    if "compute_dtype" in cfg.model:
-        cfg.model.compute_dtype = resolve_compute_dtype(cfg.model, device)
+    check_vocabulary(state, folder, checkpoint)
     dictionary = load_dictionary(folder / "dict.txt")
-    model = build(cfg.model, dictionary, checkpoint)
-    kept = state.get("task_state") or {}
-    categories = kept.get("categories")
-    if categories:
-        model.add_classifier(len(categories))
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise InputError(f"{checkpoint} does not fit {folder}/dict.txt: {reason}") from None
+    cfg, model = _restore(state, dictionary, device, checkpoint)
     with open(checkpoint, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    tokenizer = open_tokenizer(folder)
+    kept = kept_by_task(state)
     hub = ItemHubInterface(
         model,
         cfg,
         dictionary,
-        tokenizer,
+        open_tokenizer(folder),
         digest,
         kept.get("stored_image_size", cfg.model.image_size),
         kept.get("fit", "pad"),
-        categories,
+        kept.get("categories"),
     )
     return hub.to(device)
 
 
-def read_checkpoint(checkpoint):
-    """What fairseq-train wrote: a dict with ``cfg``, ``model`` and more.
-
-    Raises:
-        InputError: the file is something else, or damaged.
-    """
+def _restore(state, dictionary, device, checkpoint):
+    """The configuration of a checkpoint and its model, with its weights."""
     try:
-        # weights_only: tensors and plain containers, so loading runs no code from the file.
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{checkpoint} is no usable checkpoint: {reason}") from None
-    if not isinstance(state, dict) or not state.get("cfg") or "model" not in state:
-        raise InputError(f"{checkpoint} is not a checkpoint that fairseq-train wrote")
-    return state
+        cfg = OmegaConf.create(state["cfg"])
+        sizes = with_defaults(cfg.model, _kind(cfg.model, checkpoint))
+        check_sizes(sizes)
+        check_weights(state, least_parameters(sizes), checkpoint)
+        if "compile" in cfg.model:
+            cfg.model.compile = (
+                False  # worth the wait in training, and compilers are not everywhere
+            )
+        if "compute_dtype" in cfg.model:
+            cfg.model.compute_dtype = resolve_compute_dtype(cfg.model, device)
+        model = build(cfg.model, dictionary, checkpoint)
+        if kept_by_task(state).get("categories"):
+            model.add_classifier(len(kept_by_task(state)["categories"]))
+    except InputError as error:
+        names = str(error).startswith(str(checkpoint))
+        raise (error if names else InputError(f"{checkpoint}: {error}")) from None
+    except Exception as error:  # of settings that no model has: OmegaConf's, torch's, Python's
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{checkpoint} has settings of no model: {reason}") from None
+    try:
+        model.load_state_dict(state["model"])
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(
+            f"{checkpoint} does not fit {checkpoint.parent}/dict.txt: {reason}"
+        ) from None
+    return cfg, model
 
 
 class _Vocabulary:
@@ -298,8 +308,13 @@ class _Vocabulary:
 
 def build(cfg, dictionary, checkpoint):
     """The model of a configuration, its weights drawn anew; ``checkpoint`` is for messages."""
+    return _kind(cfg, checkpoint).build_model(cfg, _Vocabulary(dictionary))
+
+
+def _kind(cfg, checkpoint):
+    """The class of the model that a configuration is of."""
     name = cfg.get("_name")
     kind = ARCH_MODEL_REGISTRY.get(name) or MODEL_REGISTRY.get(name)
     if kind is None or not hasattr(kind, "embed"):
         raise InputError(f"{checkpoint} holds a model {name!r}, which this plugin does not know")
-    return kind.build_model(cfg, _Vocabulary(dictionary))
+    return kind

@@ -66,6 +66,8 @@ SIZES = (
     "width",
 )
 LARGEST = 65_536
+MOST_LAYERS = 512
+MOST_PARAMETERS = 20_000_000_000
 
 
 def check_sizes(cfg):
@@ -76,6 +78,12 @@ def check_sizes(cfg):
     """
     for name in SIZES:
         check_range(f"--{name.replace('_', '-')}", getattr(cfg, name, 1), 1, LARGEST)
+    check_range("--encoder-layers", getattr(cfg, "encoder_layers", 1), 1, MOST_LAYERS)
+    if least_parameters(cfg) > MOST_PARAMETERS:
+        raise InputError(
+            f"these sizes make a model of {least_parameters(cfg):,} parameters; choose a smaller "
+            "--encoder-embed-dim, --encoder-ffn-embed-dim or --encoder-layers"
+        )
     check_shares(**{name: getattr(cfg, name, 0) for name in ("dropout", "attention_dropout")})
     dim, heads = (getattr(cfg, f"encoder_{n}", 1) for n in ("embed_dim", "attention_heads"))
     if dim % heads:
@@ -83,6 +91,17 @@ def check_sizes(cfg):
             f"--encoder-embed-dim {dim} is not a multiple of --encoder-attention-heads {heads}; "
             "change one of them"
         )
+
+
+def least_parameters(cfg):
+    """Parameters that a model of these settings has at least.
+
+    The matrices of its encoder, or a convolution of the last stage of a ResNet.
+    """
+    layers, dim, ffn = (
+        getattr(cfg, f"encoder_{name}", 0) for name in ("layers", "embed_dim", "ffn_embed_dim")
+    )
+    return layers * (4 * dim * dim + 2 * dim * ffn) + 9 * (8 * getattr(cfg, "width", 0)) ** 2
 
 
 def build_encoder(cfg):

@@ -1,19 +1,16 @@
 """Leaf-category prediction: fine-tuned from a checkpoint, or supervised from scratch."""
 
-import filecmp
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Optional
 
 from fairseq.tasks import register_task
-from omegaconf import II
 
 from fairseq_item.data.labelled_dataset import LabelledDataset
 from fairseq_item.data.masked_titles import BlankImages
 from fairseq_item.data.settings import check_shares
 from fairseq_item.data.targets import NO_CATEGORY, UNKNOWN, read_categories, read_targets
 from fairseq_item.errors import InputError
+from fairseq_item.models.checkpoint import kept_by_task
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
 
 logger = logging.getLogger(__name__)
@@ -26,7 +23,6 @@ class ItemClassificationConfig(AugmentedTaskConfig):
     classifier_dropout: float = field(
         default=0.1, metadata={"help": "dropout of the features before the classifier"}
     )
-    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
 
 
 @register_task("item_classification", dataclass=ItemClassificationConfig)
@@ -49,10 +45,15 @@ class ItemClassificationTask(ProductTask):
         # Kept in the checkpoint, so that predictions have names.
         self.state.merge_state_dict({"categories": self.categories})
 
+    def check_kept(self, state, checkpoint):
+        super().check_kept(state, checkpoint)
+        if kept_by_task(state).get("categories", self.categories) != self.categories:
+            raise InputError(
+                f"{checkpoint} predicts other leaf categories than {self.cfg.data}/label/dict.txt "
+                "has; fine-tune it anew, with --finetune-from-model"
+            )
+
     def build_model(self, cfg, from_checkpoint=False):
-        start, own = self.cfg.finetune_from_model, Path(self.cfg.save_dir) / "checkpoint_last.pt"
-        if start and not from_checkpoint and not own.exists():
-            check_start(start, Path(self.cfg.data) / "title" / "dict.txt")
         model = super().build_model(cfg, from_checkpoint)
         model.add_classifier(len(self.categories), self.cfg.classifier_dropout)
         return model
@@ -80,20 +81,4 @@ class ItemClassificationTask(ProductTask):
             augmentation=self.augmentation(split),
             targets=targets,
             **self.sampling(split),
-        )
-
-
-def check_start(checkpoint, dictionary):
-    """Refuse a checkpoint that is missing, or beside which another dictionary lies.
-
-    Raises:
-        InputError: it cannot be started from.
-    """
-    if not Path(checkpoint).is_file():
-        raise InputError(f"{checkpoint} is missing; name a checkpoint file to start from")
-    own = Path(checkpoint).parent / "dict.txt"
-    if own.exists() and not filecmp.cmp(own, dictionary, shallow=False):
-        raise InputError(
-            f"{dictionary} is not the dictionary of {checkpoint}; put dict.txt and bpe.model of "
-            f"its folder into {dictionary.parent} and run preprocess/binarize_titles.py again"
         )

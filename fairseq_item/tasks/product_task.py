@@ -19,14 +19,16 @@ from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import Augmentation, Geometry
 from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.titles import TOKENIZERS
-from fairseq_item.data.token_store import TokenStore
+from fairseq_item.data.token_store import TokenStore, vocabulary_digests
 from fairseq_item.errors import InputError, end_input_errors_with_one_line
 from fairseq_item.files import atomic_path
-from fairseq_item.models.hub_interface import read_checkpoint
+from fairseq_item.models.checkpoint import check_vocabulary, read_checkpoint
 from fairseq_item.models.pretrained_start import start, starts
 from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.old_checkpoints import rename_settings
 from fairseq_item.tasks.prefetching import end_prefetching_at_exit
+from fairseq_item.tasks.restoring import check_settings, check_start, given, restored_from
+from fairseq_item.tasks.saving import say_why_checkpoints_fail
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class ProductTaskConfig(FairseqDataclass):
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
     restore_file: str = II("checkpoint.restore_file")
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     cpu: bool = II("common.cpu")
     # Batches, masks and mismatches are drawn anew in each epoch; fairseq's other settings would
     # freeze them at the first epoch's.
@@ -76,15 +79,22 @@ class ProductTask(FairseqTask):
         # The task's state is kept in the checkpoint: images met later, away from the data-bin,
         # have to be prepared in the same way.
         self.state.merge_state_dict(_preparation(cfg.data))
+        self.state.merge_state_dict({"vocabulary": vocabulary_digests(self.vocabulary)})
 
     @classmethod
     def setup_task(cls, cfg, **kwargs):
         end_input_errors_with_one_line()
         end_prefetching_at_exit()
+        say_why_checkpoints_fail()
         path = Path(cfg.data) / "title" / "dict.txt"
         if not path.exists():
             raise InputError(f"{path} is missing; run preprocess/train_bpe.py")
         return cls(cfg, load_dictionary(path))
+
+    @property
+    def vocabulary(self):
+        """The folder of the dictionary and the tokenizer."""
+        return Path(self.cfg.data) / "title"
 
     @property
     def source_dictionary(self):
@@ -104,29 +114,49 @@ class ProductTask(FairseqTask):
         it stood for before, so that it goes on as it began.
         """
         rename_settings(cfg)
+        resumed = None if from_checkpoint else self._check_resumed(cfg)
         if str(getattr(cfg, "compute_dtype", None)) == "auto":
-            cfg.compute_dtype = self._resumed_dtype() or resolve_compute_dtype(
+            cfg.compute_dtype = _dtype(resumed) or resolve_compute_dtype(
                 cfg, "cpu" if self.cfg.cpu or not torch.cuda.is_available() else "cuda"
             )
         model = super().build_model(cfg, from_checkpoint)
         self.sees_images = getattr(model, "sees_images", True)
-        if starts(cfg) and not from_checkpoint and not self._resumed_from():
+        if starts(cfg) and not from_checkpoint and resumed is None:
             start(model, cfg, self.dictionary)
         return model
 
-    def _resumed_from(self):
-        """The checkpoint that training will resume from, None without one."""
-        checkpoint = Path(self.cfg.save_dir) / self.cfg.restore_file
-        return checkpoint if checkpoint.is_file() else None
+    def _check_resumed(self, cfg):
+        """What training resumes from: a checkpoint that was read and fits, None without one.
 
-    def _resumed_dtype(self):
-        """The precision of the checkpoint that training will resume from, None without one."""
-        checkpoint = self._resumed_from()
+        Raises:
+            InputError: it is damaged, or of another vocabulary, other sizes or other categories.
+        """
+        checkpoint, start = restored_from(self.cfg), given(self.cfg, "finetune_from_model")
         if checkpoint is None:
+            if start:
+                check_start(start, self.vocabulary / "dict.txt")
             return None
-        kept = read_checkpoint(checkpoint)["cfg"]["model"].get("compute_dtype")
-        logger.info("--compute-dtype auto is %s, as in %s", kept, checkpoint)
-        return kept
+        state = read_checkpoint(checkpoint)
+        self.check_kept(state, checkpoint)
+        check_settings(state, cfg, checkpoint)
+        return state
+
+    def check_kept(self, state, checkpoint):
+        """Refuse to go on from what was trained on other data.
+
+        Args:
+            state: of ``read_checkpoint``.
+            checkpoint: for the message.
+
+        Raises:
+            InputError: its vocabulary is another one.
+        """
+        check_vocabulary(state, self.vocabulary, checkpoint)
+
+    def load_state_dict(self, state_dict):
+        """Take what a checkpoint keeps, once it was compared: fairseq-validate comes here."""
+        self.check_kept({"task_state": state_dict}, "the checkpoint")
+        super().load_state_dict(state_dict)
 
     def geometry(self):
         return Geometry(self.cfg.image_size, self.cfg.patch_size, self.cfg.max_title_length)
@@ -176,6 +206,14 @@ class ProductTask(FairseqTask):
     def set_checkpoint_dict(self, kept):
         """Go on waiting where the checkpoint left off."""
         vars(_early_stopping()).update(kept)
+
+
+def _dtype(state):
+    """The precision of a checkpoint that training resumes from; None without one."""
+    kept = state and state["cfg"]["model"].get("compute_dtype")
+    if kept:
+        logger.info("--compute-dtype auto is %s, as in the checkpoint", kept)
+    return kept
 
 
 def _early_stopping():

@@ -209,8 +209,8 @@ def test_loading_runs_no_code(copied, tmp_path, saved_by):
         ("checkpoint_best.pt", lambda data: b"", "is no usable checkpoint"),
         ("checkpoint_best.pt", lambda data: b"no checkpoint at all", "is no usable checkpoint"),
         ("checkpoint_best.pt", lambda data: data[: len(data) // 2], "is no usable checkpoint"),
-        ("dict.txt", lambda data: data + b"another 1\n", "does not fit .*dict.txt: size mismatch"),
-        ("bpe.model", lambda data: b"nothing", "not a SentencePiece model"),
+        ("dict.txt", lambda data: data + b"another 1\n", r"dict\.txt is not the one that .*_best"),
+        ("bpe.model", lambda data: b"nothing", r"bpe\.model is not the one that .*checkpoint_best"),
     ],
 )
 def test_damaged_folders(copied, tmp_path, name, change, message):
@@ -222,6 +222,86 @@ def test_damaged_folders(copied, tmp_path, name, change, message):
         (folder / name).write_bytes(change((folder / name).read_bytes()))
     with pytest.raises(InputError, match=message):
         fairseq_item.ItemModel.from_pretrained(folder)
+
+
+def changed(copied, folder, change):
+    """A copy of a model folder whose checkpoint ``change(state)`` was called for."""
+    shutil.copytree(copied, folder)
+    path = folder / "checkpoint_best.pt"
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("dict.txt", lambda data: data + b"another 1\n", "does not fit .*dict.txt: size mismatch"),
+        ("bpe.model", lambda data: b"nothing", "not a SentencePiece model"),
+        ("dict.txt", lambda data: data + "ä 1\n".encode("latin-1"), "dict.txt is not UTF-8"),
+    ],
+)
+def test_old_checkpoints_hold_no_digests(copied, tmp_path, name, change, message):
+    folder = changed(copied, tmp_path / "old", lambda state: state["task_state"].pop("vocabulary"))
+    fairseq_item.ItemModel.from_pretrained(folder)
+    (folder / name).write_bytes(change((folder / name).read_bytes()))
+    with pytest.raises(InputError, match=message):
+        fairseq_item.ItemModel.from_pretrained(folder)
+
+
+def setting(name, value):
+    return lambda state: state["cfg"]["model"].__setitem__(name, value)
+
+
+def keeping(name, value):
+    return lambda state: state["task_state"].__setitem__(name, value)
+
+
+def weight(value):
+    def change(state):
+        name = next(iter(state["model"]))
+        state["model"][name] = value if value is None else state["model"][name] * value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (setting("encoder_layers", 10**6), "--encoder-layers is 1000000; it must be within 1 and"),
+        (setting("encoder_layers", 400), "settings of a model of .* parameters, and holds"),
+        (setting("encoder_embed_dim", 60_000), "these sizes make a model of"),
+        (
+            setting("image_size", 1_600_000),
+            "--image-size is 1600000; it must be within 1 and 16384",
+        ),
+        (setting("patch_size", 0), "--patch-size is 0"),
+        (setting("patch_size", 16_384), "--patch-size is 16384"),
+        (setting("encoder_embed_dim", -32), "--encoder-embed-dim is -32"),
+        (setting("encoder_embed_dim", [32]), "has settings of no model"),
+        (setting("encoder_layers", "two"), "has settings of no model"),
+        (setting("colour", "red"), "has settings of no model"),
+        (setting("compute_dtype", "int3"), "has settings of no model"),
+        (setting("dropout", float("nan")), "--dropout is nan"),
+        (setting("max_title_length", 10**9), "--max-title-length is 1000000000"),
+        (lambda state: state["cfg"].pop("model"), "is not a checkpoint that fairseq-train wrote"),
+        (lambda state: state.update(cfg=[1]), "is not a checkpoint that fairseq-train wrote"),
+        (weight(None), "is not a checkpoint that fairseq-train wrote"),
+        (weight(float("nan")), "has weights that are not finite numbers: its training failed"),
+        (keeping("categories", "mug"), "keeps what fairseq-train does not write"),
+        (keeping("stored_image_size", 10**9), "keeps what fairseq-train does not write"),
+        (keeping("stored_image_size", "40"), "keeps what fairseq-train does not write"),
+        (keeping("fit", "../pad"), "keeps what fairseq-train does not write"),
+        (keeping("vocabulary", ["dict.txt"]), "keeps what fairseq-train does not write"),
+    ],
+)
+def test_malformed_checkpoints_are_refused_at_once(copied, tmp_path, change, message):
+    folder = changed(copied, tmp_path / "model", change)
+    with pytest.raises(InputError, match=message) as error:
+        fairseq_item.ItemModel.from_pretrained(folder)
+    assert "checkpoint_best.pt" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

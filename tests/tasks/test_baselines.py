@@ -15,7 +15,7 @@ from fairseq_item.data.tsv import read_table
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.hits import read_hits
-from fairseq_item.tasks.item_classification import check_start
+from fairseq_item.tasks.restoring import check_start
 
 ROOT = Path(__file__).parents[2]
 INPUT = ["--image-size", 32, "--patch-size", 8, "--max-title-length", 8]
