@@ -11,7 +11,7 @@ OUT ?= quickstart
 JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test test-fast lint quickstart smoke benchmark gpu clean
+.PHONY: setup test test-fast robustness lint quickstart smoke benchmark gpu clean
 
 setup: $(VENV)/.ready
 
@@ -19,10 +19,14 @@ $(VENV)/.ready: setup.py scripts/setup_venv.sh
 	scripts/setup_venv.sh $(VENV)
 
 test: lint
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not robustness"
 
 test-fast: setup
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not robustness"
+
+# Bad inputs, killed and doubled runs, full disks: some minutes, and a table of what became of each.
+robustness: setup
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal tests/robustness
 
 lint: setup
 	$(VENV)/bin/ruff check .

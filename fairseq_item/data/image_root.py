@@ -118,6 +118,8 @@ def _inside(name):
         raise KeyError("missing: no image is named")
     if "\0" in name:
         raise KeyError("missing: the name holds a NUL character")
+    if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise KeyError("missing: the name holds half a character")
     if posixpath.isabs(name):
         raise KeyError("missing: the name is an absolute path")
     # Before normalising, for where "link/.." leads depends on the link.
@@ -129,6 +131,14 @@ def _inside(name):
 def _check_size(size):
     if size > MAX_BYTES:
         raise KeyError(f"too large: {size / 2**20:.0f} MiB, the limit is {MAX_BYTES >> 20} MiB")
+
+
+def _check_end(path, offset):
+    """tarfile takes a damaged header for the end, unless it is the first: look what lies there."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        if file.read(512).strip(b"\0"):
+            raise tarfile.ReadError(f"the header at byte {offset} is damaged or cut off")
 
 
 def _scan_tar(path):
@@ -151,6 +161,7 @@ def _scan_tar(path):
                     first = members.get(posixpath.normpath(member.linkname))
                     if first:
                         members[name] = first
+            _check_end(path, tar.offset)
     except (tarfile.TarError, OSError) as error:
         raise InputError(
             f"{path} cannot be read as an uncompressed tar ({error}); "

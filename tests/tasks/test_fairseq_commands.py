@@ -337,11 +337,13 @@ def test_an_impossible_setting_ends_with_one_line(commands, data_bin, tmp_path, 
     assert "Traceback" not in run.output
 
 
-def test_a_model_folder_keeps_its_vocabulary(commands, data_bin, whole, tmp_path):
+def test_a_model_folder_keeps_its_vocabulary(commands, data_bin, whole, tmp_path, bind):
     data = tmp_path / "data"
     shutil.copytree(data_bin, data)
     with open(data / "title" / "dict.txt", "a", encoding="utf-8") as file:
         file.write("another 1\n")
+    for split in ("train", "valid"):
+        bind(data, split)
     shutil.copytree(whole[0] / "model", tmp_path / "model")
     run = commands.train(
         data, tmp_path / "model", "--reset-optimizer", "--restore-file", "none", status=2
