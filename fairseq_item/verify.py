@@ -76,11 +76,7 @@ def _tokens(folder: Path, prefix: Path, items: str) -> None:
 
 
 def _features(folder: Path, prefix: Path, items: str) -> None:
-    features.Features(folder, [prefix.name])
-    expected = features.read_meta(folder, prefix.name).array
-    path = features.array_path(folder, prefix.name)
-    if expected and digests.digest(path)["sha256"] != expected:
-        raise InputError(f"{path} is not the file that was written here; {features.MEND}")
+    features.verify(folder, prefix.name)
 
 
 def _model(folder: Path) -> Iterator[Check]:

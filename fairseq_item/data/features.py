@@ -127,6 +127,10 @@ class Features:
                 (meta_path(data, shards[0]), meta_path(data, shard)),
                 MEND,
             )
+        for shard, meta in zip(shards, metas):
+            path = array_path(data, shard)
+            if meta.array and path.exists() and path.stat().st_size <= digests.CHEAP:
+                _verify(path, meta)
         self._arrays = [
             open_mapped(array_path(data, shard), (meta.count, meta.dim), ("float16",), MEND)
             for shard, meta in zip(shards, metas)
@@ -155,6 +159,21 @@ class Features:
             here = (shard == number) & (rows >= 0)
             found[here] = array[rows[here] - (self._ends[number] - len(array))]
         return found
+
+
+def verify(data, shard):
+    """Open the features of a shard and read them from end to end.
+
+    Raises:
+        InputError: a file is missing, damaged, or was changed after it was written.
+    """
+    Features(data, [shard])
+    _verify(array_path(data, shard), read_meta(data, shard))
+
+
+def _verify(path, meta):
+    if meta.array and digests.digest(path)["sha256"] != meta.array:
+        raise InputError(f"{path} is not the file that was written here; {MEND}")
 
 
 def has_features(data, splits):

@@ -28,7 +28,7 @@ from fairseq_item.data.image_store_meta import (
 )
 from fairseq_item.data.mmap_index import MMapIndex, bin_path, idx_path, write_idx
 from fairseq_item.data.patches import patchify, unpatchify
-from fairseq_item.digests import digest
+from fairseq_item.digests import CHEAP, digest, sample
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path, writing
 
@@ -78,11 +78,18 @@ class ImageStore:
     def check_items(self, items):
         """Refuse to go with an items file of another digest.
 
+        A small store is verified, too, and of a large one some pieces are read.
+
         Raises:
-            InputError: the images were packed with another one.
+            InputError: the images were packed with another one, or were changed since.
         """
         if self.meta.items not in ("", items):
             raise InputError(f"{self.prefix}.bin belongs to another items file; {MEND}")
+        data = bin_path(self.prefix)
+        if self.meta.items and data.stat().st_size <= CHEAP:
+            self.verify()
+        elif self.meta.sample and sample(data) != self.meta.sample:
+            raise InputError(f"{data} is not the file that was written here; {MEND}")
 
     def __len__(self):
         return len(self._index)
@@ -289,10 +296,16 @@ class ImageStoreWriter:
             write_idx(path, self.sizes, np.uint8)
             self._digest.update(path.read_bytes())
             index = digest(path)["sha256"]
+        pieces = sample(self.unfinished)
         os.replace(self.unfinished, bin_path(self.prefix))
         checksum = self._digest.hexdigest()
         meta = replace(
-            self._meta, count=len(self.sizes), checksum=checksum, items=items, index=index
+            self._meta,
+            count=len(self.sizes),
+            checksum=checksum,
+            items=items,
+            index=index,
+            sample=pieces,
         )
         write_meta(self.prefix, meta)
         return meta

@@ -34,6 +34,7 @@ class StoreMeta:
         source: digest of the catalogue and settings the store was made from, "" where unknown.
         items: SHA-256 of the items file that the images belong to, "" where unknown.
         index: SHA-256 of ``.idx``, "" where unknown.
+        sample: SHA-256 of pieces of ``.bin``, "" where unknown.
     """
 
     codec: str
@@ -48,6 +49,7 @@ class StoreMeta:
     source: str = ""
     items: str = ""
     index: str = ""
+    sample: str = ""
 
 
 def json_path(prefix):
@@ -93,7 +95,7 @@ def _possible(meta):
     sizes = (meta.image_size, meta.patch_size, meta.channels, meta.count)
     if any(type(value) is not int for value in sizes) or meta.codec not in CODECS:
         return False
-    texts = (meta.checksum, meta.fit, meta.source, meta.items, meta.index)
+    texts = (meta.checksum, meta.fit, meta.source, meta.items, meta.index, meta.sample)
     return (
         all(isinstance(text, str) for text in texts)
         and meta.channels == CHANNELS

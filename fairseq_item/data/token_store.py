@@ -46,7 +46,7 @@ class TokenStore(MMapIndex):
         folder, prefix = Path(self.prefix).parent, Path(self.prefix)
         digests.check(folder, self.meta["files"], MEND)
         index = idx_path(prefix)
-        if digests.digest(index) != self.meta["files"].get(index.name):
+        if digests.digest(index)["sha256"] != self.meta["files"].get(index.name, {}).get("sha256"):
             raise InputError(f"{index} is not the file that was written here; {MEND}")
         for name, found in vocabulary_digests(folder).items():
             if found != self.meta["vocabulary"].get(name, found):

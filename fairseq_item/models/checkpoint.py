@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 
 import torch
@@ -35,6 +37,21 @@ def read_checkpoint(checkpoint):
     return state
 
 
+def check_bytes(checkpoint):
+    """Read a checkpoint from end to end and compare it with its own checksums.
+
+    Raises:
+        InputError: a part of it was changed or damaged after it was written.
+    """
+    try:
+        with zipfile.ZipFile(checkpoint) as file:
+            damaged = file.testzip()
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, zlib.error):
+        damaged = "the archive"
+    if damaged:
+        raise InputError(f"{checkpoint} is no usable checkpoint: {damaged} in it is damaged")
+
+
 def _is_checkpoint(state):
     return (
         isinstance(state, dict)
@@ -54,6 +71,7 @@ def _check_kept(state, checkpoint):
     good = (
         (categories is None or _strings(categories, list))
         and _strings(vocabulary, dict)
+        and all(isinstance(value, str) for value in vocabulary.values())
         and kept.get("fit", FITS[0]) in FITS
         and _side(kept.get("stored_image_size", 1))
     )

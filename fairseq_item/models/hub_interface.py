@@ -23,6 +23,7 @@ from fairseq_item.data.patches import patchify
 from fairseq_item.data.titles import TOKENIZERS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.models.checkpoint import (
+    check_bytes,
     check_vocabulary,
     check_weights,
     kept_by_task,
@@ -248,6 +249,7 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
                 f"{needed} is missing; a model folder holds a checkpoint, dict.txt and bpe.model"
             )
     state = read_checkpoint(checkpoint)
+    check_bytes(checkpoint)
     check_vocabulary(state, folder, checkpoint)
     dictionary = load_dictionary(folder / "dict.txt")
     cfg, model = _restore(state, dictionary, device, checkpoint)

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
-from fairseq_item.models.checkpoint import check_vocabulary, read_checkpoint
+from fairseq_item.models.checkpoint import check_bytes, check_vocabulary, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +62,13 @@ def given(cfg, name):
 def _mend(path):
     try:
         read_checkpoint(path)
+        check_bytes(path)
     except InputError as error:
         others = {}
         for other in path.parent.glob("checkpoint*.pt"):
             try:
                 history = read_checkpoint(other)["optimizer_history"]
+                check_bytes(other)
                 others[history[-1]["num_updates"], other.name] = other
             except (InputError, LookupError, TypeError):
                 continue
