@@ -2,7 +2,7 @@
 #   make quickstart    sets up .venv, then runs the whole way on a synthetic demo catalogue
 #   make test          sets up .venv, then passes lint, type check and tests
 # Without a GPU: TORCH_INDEX=URL takes torch from an index of CPU wheels, 5 GB less.
-# Your own catalogue: make quickstart CATALOG=products.tsv IMAGES=images/
+# Your own catalogue, feed or export: make quickstart CATALOG=products.csv IMAGES=photos/
 # While working: make test-fast, in under a minute, leaves out what is marked slow (CONTRIBUTING.md).
 PYTHON ?= python3
 VENV ?= .venv
@@ -34,7 +34,8 @@ lint: setup
 	$(VENV)/bin/mypy
 
 quickstart: setup
-	VENV=$(VENV) OUT=$(OUT) CATALOG=$(CATALOG) IMAGES=$(IMAGES) examples/quickstart/run.sh
+	VENV="$(VENV)" OUT="$(OUT)" CATALOG="$(CATALOG)" IMAGES="$(IMAGES)" \
+	    examples/quickstart/run.sh
 
 # Every model and experiment in a size that takes a minute.
 smoke: setup

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # The whole way on one catalogue: preprocess, pre-train, embed, index, search, score, show.
 # Without CATALOG the demo catalogue is drawn. Settings are environment variables:
-#   CATALOG, IMAGES   a catalogue file and its image root (a folder or an uncompressed tar)
+#   CATALOG           a catalogue, or what item-import reads: a feed, a shop's export, a public set
+#   IMAGES            its image root (a folder or an uncompressed tar); where CATALOG has addresses and
+#                     there is no IMAGES, item-fetch downloads them
 #   OUT               where everything goes              (quickstart)
+#   IMPORT_OPTIONS, FETCH_OPTIONS, SPLIT_OPTIONS
+#                     options of item-import, item-fetch and item-split, such as
+#                     SPLIT_OPTIONS="--ignore-split-column --title-column name"
 #   PRODUCTS          products of the demo catalogue     (1500)
 #   VOCABULARY        BPE tokens                         (3000)
 #   RECIPE            of item-train: a name or a file    (laptop)
@@ -13,10 +18,12 @@
 #   VENV              environment with fairseq-item; else its commands are on PATH   (.venv)
 set -euo pipefail
 
-scores=$(cd "$(dirname "$0")" && pwd)/scores.py
+here=$(cd "$(dirname "$0")" && pwd)
 catalog=${CATALOG:-} images=${IMAGES:-} out=${OUT:-quickstart} venv=${VENV:-.venv}
 recipe=${RECIPE:-laptop} updates=${UPDATES:-500} batch=${BATCH:-128}
-if [ -d "$venv/bin" ]; then export PATH="$(cd "$venv" && pwd)/bin:$PATH"; fi
+bin=
+if [ -d "$venv/bin" ]; then bin=$venv/bin PATH="$(cd "$venv" && pwd)/bin:$PATH"; fi
+export PATH
 data=$out/data-bin model=$out/model
 # A loader gets a core of its own, for threads that wait for one another on a busy core crawl; of two
 # cores that would be too much: products are then read between the updates.
@@ -32,17 +39,49 @@ if [ -z "$catalog" ]; then
     catalog=$out/catalog/products.tsv images=$out/catalog/images
     step "Drawing a demo catalogue"
     item-demo --out "$out/catalog" --products "${PRODUCTS:-1500}"
-elif [ -z "$images" ]; then
-    fail "CATALOG is given without IMAGES; name the folder or tar of its images"
+else
+    [ -f "$catalog" ] || fail "CATALOG=$catalog is not there; name a catalogue, a feed or an export"
+    kind=$(python "$here/kind.py" "$catalog")
+    # Who names columns has a catalogue of their own.
+    if [ "$kind" = feed ] && [[ ${SPLIT_OPTIONS:-} == *-column[\ =]* ]]; then kind=catalogue; fi
+    if [ "$kind" = feed ]; then
+        step "Importing $catalog"
+        # shellcheck disable=SC2086  # a list of options, here and below
+        item-import "$catalog" --out "$out/catalog.tsv" ${images:+--image-root "$images"} \
+            ${IMPORT_OPTIONS:-}
+        catalog=$out/catalog.tsv kind=$(python "$here/kind.py" "$out/catalog.tsv")
+    fi
+    if [ "$kind" = addresses ] && [ -n "$images" ]; then
+        fail "$catalog names addresses, not files in IMAGES; leave IMAGES out and they are downloaded"
+    elif [ "$kind" = addresses ]; then
+        step "Downloading its images"
+        # shellcheck disable=SC2086
+        item-fetch "$catalog" --out "$out/images" ${FETCH_OPTIONS:-}
+        catalog=$out/images/catalog.tsv images=$out/images
+    fi
+    [ -n "$images" ] || fail "$catalog has no addresses of images; set IMAGES to their folder or tar"
 fi
 
 step "Splitting it; products of the test split are never trained on"
-item-split "$catalog" --out "$out/splits" --ratios 80 5 15
+# shellcheck disable=SC2086
+item-split "$catalog" --out "$out/splits" --ratios 80 5 15 ${SPLIT_OPTIONS:-} ||
+    fail "options of item-split go into SPLIT_OPTIONS, such as SPLIT_OPTIONS=--ignore-split-column"
+for split in train valid test; do
+    [ -f "$out/splits/$split.tsv" ] || fail "$catalog has no rows for $split;" \
+        "set SPLIT_OPTIONS, such as SPLIT_OPTIONS=--ignore-split-column"
+done
+
+has_groups() { # has_groups FILE NUMBER: whether so many products have several rows
+    awk -F'\t' -v least="$2" '
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == "product") column = i; next }
+        column && $column != "" && ++seen[$column] == 2 { found++ }
+        END { exit found < least }' "$1"
+}
 
 # Same-product search needs second listings of known products: real ones where the catalogue has
-# groups of listings, else made from the test products.
+# some groups of listings, else made from the test products.
 query_images=$images
-if head -n 1 "$out/splits/test.tsv" | tr '\t' '\n' | grep -qx product; then
+if has_groups "$out/splits/test.tsv" 5; then
     step "Taking one listing of each test product as a query"
     item-queries "$out/splits/test.tsv" --index "$out"/splits/{train,valid}.tsv \
         --image-root "$images" --out "$out/queries" --fraction 1
@@ -56,9 +95,7 @@ fi
 cp "$out/queries/query.tsv" "$out/splits/query.tsv"
 
 # Weights and probabilities are fitted on products of the valid split, in the same way.
-if awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "product") column = i; next }
-        column && $column != "" && seen[$column]++ { found = 1 } END { exit !found }' \
-    "$out/splits/valid.tsv"; then
+if has_groups "$out/splits/valid.tsv" 1; then
     fit_split=valid fit=(--fit-groups product)
 else
     fit_split=fit fit=(--fit "$out/fit/truth.tsv")
@@ -131,5 +168,8 @@ item-gallery --hits "$out/hits/$best-fused.tsv" --truth "$out/queries/truth.tsv"
     --query-image-root "$query_images" --pick mixed --out "$out/gallery.html"
 
 step "Scores"
-python "$scores" "$out"
+python "$here/scores.py" "$out"
 echo "Gallery: $out/gallery.html"
+# As it can be copied: quoted where need be, and with its folder where that is not on the PATH.
+printf 'Search page: %s%s\n' "${bin:+$bin/}" \
+    "item-serve $(printf '%q' "$out/index/$best") --image-root $(printf '%q' "$images")"

@@ -32,4 +32,7 @@ def find_layout(path: str) -> ModuleType:
         if layout.recognises(path):
             return layout
     known = "; ".join(f"{name}: {layout.LOOKS_FOR}" for name, layout in LAYOUTS.items())
-    raise InputError(f"{path} has none of the known layouts ({known}); name one with --layout")
+    raise InputError(
+        f"{path} has none of the known layouts ({known}); a catalogue has the columns id, title "
+        "and image, and needs no import"
+    )
