@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fairseq_item.data.text import clean_field, clean_title
 from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.feeds.listing import Rejected
+from fairseq_item.progress import progress
 
 COLUMNS = (
     "id", "title", "image", "product", "group", "leaf_category", "image_url", "price", "currency",
@@ -69,7 +70,7 @@ def convert(layout, settings, out, rejected):
         closing(_SeenIds()) as seen,
     ):
         for path in settings.paths:
-            for found in layout.read(path, settings):
+            for found in progress(layout.read(path, settings), "listings", unit="listing"):
                 for made in _rows(found, settings.images, seen):
                     if isinstance(made, Rejected):
                         rejects.write({"file": path, **vars(made)})
