@@ -118,7 +118,8 @@ class RoughScores:
         self.queries = []
         for name, scale in zip(batch.names, scales):
             queries = (batch.queries[name] * scale).astype(np.float32)
-            self.queries.append(queries if name == "lexical" else arithmetic.put(queries))
+            # Turning sparse queries once costs less than turning the items of every block.
+            self.queries.append(queries.T.tocsr() if name == "lexical" else arithmetic.put(queries))
         shifts = np.where(batch.present, -shifts, 0 if batch.fuser.kind == "sum" else NEVER)
         self.shifts = arithmetic.put(shifts.astype(np.float32))
         self.shifted = bool(shifts.any())
@@ -149,7 +150,7 @@ class RoughScores:
         """One similarity's scaled products, added to ``into`` or written there."""
         make, queries, name = self.arithmetic, self.queries[i], self.batch.names[i]
         if name == "lexical":
-            products = queries @ self.batch.index.lexical.stretch(start, stop).T.tocsr()
+            products = (self.batch.index.lexical.stretch(start, stop) @ queries).T.tocsr()
             products = make.put(products.toarray(out=self._buffer(i, into.shape)))
             make.add(into, products, into) if add else make.add(products, 0, into)
             return
