@@ -42,6 +42,12 @@ def parser() -> Parser:
         help="with sentence-transformers: weights of the similarities in its one vector a product "
         "(default: 1 1 1)",
     )
+    p.add_argument(
+        "--index",
+        metavar="INDEX",
+        help="with sentence-transformers: whiten and calibrate as this index of the model does, "
+        "which finds far more",
+    )
     return p
 
 
@@ -64,6 +70,7 @@ def _check(args):
         ("--dtype", args.dtype, ("safetensors", "sentence-transformers")),
         ("--int8", args.int8, ("onnx",)),
         ("--weights", args.weights, ("sentence-transformers",)),
+        ("--index", args.index, ("sentence-transformers",)),
     ):
         if given and args.format not in formats:
             raise InputError(f"{flag} goes with --format {' or '.join(formats)} alone")
@@ -87,8 +94,11 @@ def _write(args, hub):
         folder.write(hub, source, args.out, dtype, known)
     else:
         from fairseq_item.export import sentence_module
+        from fairseq_item.search.index import ItemIndex
 
-        sentence_module.write(hub, source, args.out, args.weights or (1, 1, 1), dtype, known)
+        index = args.index and ItemIndex.load(args.index)
+        weights = args.weights or (1, 1, 1)
+        sentence_module.write(hub, source, args.out, weights, dtype, known, index)
     size = (Path(args.out) / folder.WEIGHTS).stat().st_size / 1e6
     return f"{args.out}: {size:.1f} MB of {dtype} weights"
 

@@ -52,7 +52,9 @@ def is_export(folder):
         return False
 
 
-def write(hub, source, out, dtype="float32", facts=None, formats=("safetensors",), more=None):
+def write(
+    hub, source, out, dtype="float32", facts=None, formats=("safetensors",), more=None, also=None
+):
     """Write a model as safetensors.
 
     Args:
@@ -63,6 +65,7 @@ def write(hub, source, out, dtype="float32", facts=None, formats=("safetensors",
         facts: dict, what is known of its training.
         formats: ways to use the folder, for the model card.
         more: dict of further entries of ``config.json``.
+        also: further safetensors files: dict of name -> dict of tensors.
 
     Returns:
         dict: what went into ``config.json``.
@@ -73,11 +76,13 @@ def write(hub, source, out, dtype="float32", facts=None, formats=("safetensors",
     (out / CONFIG).unlink(missing_ok=True)  # it is written last: without it nothing is whole
     names = copy_vocabulary(source, out)
     model = hub.model if dtype == "float32" else copy.deepcopy(hub.model).to(DTYPES[dtype])
-    with atomic_path(out / WEIGHTS) as path:
-        save_file(_tensors(model), str(path), {"format": "pt"})
-        shutil.copymode(out / VOCABULARY[0], path)  # safetensors lets nobody else read it
+    files = {WEIGHTS: _tensors(model), **(also or {})}
+    for name, tensors in files.items():
+        with atomic_path(out / name) as path:
+            save_file(tensors, str(path), {"format": "pt"})
+            shutil.copymode(out / VOCABULARY[0], path)  # safetensors lets nobody else read it
     more = {"dtype": dtype, "formats": list(formats), **(more or {})}
-    return finish(hub, out, [WEIGHTS, *names], more, facts)
+    return finish(hub, out, [*files, *names], more, facts)
 
 
 def _tensors(model):

@@ -8,9 +8,10 @@ its weight, the weights adding up to 1. The inner product of two such vectors is
 
     sum over the similarities s_p that both products have of  w_p s_p
 
-the project's "sum" without whitening, calibration and the lexical similarity, which belong to an
-index. The folder names ``dot`` as its similarity; under the cosine, products that lack a title or
-an image would be divided by the weight of what they have.
+With an index the embeddings are whitened as it does, and w_p is divided by the scale of its
+calibration: what is left out of the project's "sum" is the lexical similarity alone. The folder
+names ``dot`` as its similarity; under the cosine, products that lack a title or an image would be
+divided by the weight of what they have.
 """
 
 import json
@@ -20,8 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from sentence_transformers.base.modality import infer_modality
 from sentence_transformers.base.modules.input_module import InputModule
+from torch.nn.functional import normalize
 
 from fairseq_item import ItemModel
 from fairseq_item.errors import InputError
@@ -31,6 +34,7 @@ from fairseq_item.search.embeddings import EMBEDDINGS
 
 TYPE = f"{__name__}.ItemModule"
 SETTINGS = ("modules.json", "config_sentence_transformers.json")
+TRANSFORMS = "transforms.safetensors"
 KEYS = {"text", "image"}
 
 
@@ -41,15 +45,19 @@ class ItemModule(InputModule):
         hub: the model.
         source: the folder that it was loaded from.
         weights: of the global, title and image similarity; only their ratio counts.
+        transforms: ``title.mean``, ``title.matrix``, ...: tensor; those of the index.
     """
 
     save_in_root = True
 
-    def __init__(self, hub, source, weights):
+    def __init__(self, hub, source, weights, transforms=None):
         super().__init__()
         self.hub, self.source = hub, source
         shares = torch.tensor(weights, dtype=torch.float32) / sum(weights)
         self.register_buffer("scales", shares.sqrt(), persistent=False)
+        for name, tensor in (transforms or {}).items():
+            self.register_buffer(name.replace(".", "_"), tensor, persistent=False)
+        self._widths = [self._width(name) for name in EMBEDDINGS]
 
     @property
     def modalities(self):
@@ -61,7 +69,11 @@ class ItemModule(InputModule):
         return self.hub.geometry.max_title_length
 
     def get_embedding_dimension(self):
-        return len(EMBEDDINGS) * self.hub.dim
+        return sum(self._widths)
+
+    def _width(self, name):
+        matrix = getattr(self, f"{name}_matrix", None)
+        return self.hub.dim if matrix is None else matrix.size(1)
 
     def preprocess(self, inputs, prompt=None, **kwargs):
         """Titles and images as the model reads them.
@@ -86,15 +98,24 @@ class ItemModule(InputModule):
         return {"title": title, "patches": patches, "has_image": has_image}
 
     def forward(self, features, **kwargs):
-        """Adds ``sentence_embedding``, float32 (B, 3 d)."""
+        """Adds ``sentence_embedding``, float32 (B, D)."""
         embeddings = self.hub.model.embed(
             features["title"], features["patches"], features["has_image"]
         )
         scaled = [
-            torch.nn.functional.normalize(embedding, dim=-1) * scale
-            for embedding, scale in zip(embeddings, self.scales)
+            self._transformed(name, embedding) * scale
+            for name, embedding, scale in zip(EMBEDDINGS, embeddings, self.scales)
         ]
         return {**features, "sentence_embedding": torch.cat(scaled, -1)}
+
+    def _transformed(self, name, embedding):
+        """One kind of embeddings as they are compared, L2-normalised; absent ones stay zero."""
+        rows = normalize(embedding, dim=-1)
+        mean, matrix = (getattr(self, f"{name}_{key}", None) for key in ("mean", "matrix"))
+        if mean is None:
+            return rows
+        centred = (rows - mean) * rows.any(-1, keepdim=True)
+        return normalize(centred if matrix is None else centred @ matrix, dim=-1)
 
     def save(self, output_path, *args, **kwargs):
         """Copy the folder that it was loaded from; sentence-transformers writes the rest."""
@@ -106,8 +127,11 @@ class ItemModule(InputModule):
     def load(cls, model_name_or_path, subfolder="", **kwargs):
         """Load an exported folder, on the CPU."""
         path = Path(cls.load_dir_path(model_name_or_path, subfolder, **_places(kwargs)))
-        config = folder.read_config(path)
-        return cls(ItemModel.from_pretrained(path), path, config["weights"])
+        config, transforms = folder.read_config(path), None
+        hub = ItemModel.from_pretrained(path)  # which looks at the digests of all files
+        if TRANSFORMS in config["files"]:
+            transforms = load_file(path / TRANSFORMS)
+        return cls(hub, path, config["weights"], transforms)
 
 
 def _places(kwargs):
@@ -139,22 +163,46 @@ def _image(value):
     raise InputError(f"{type(value).__name__} is no title and no image; give a dict, str or image")
 
 
-def write(hub, source, out, weights=(1, 1, 1), dtype="float32", facts=None):
+def write(hub, source, out, weights=(1, 1, 1), dtype="float32", facts=None, index=None):
     """Write a folder that ``SentenceTransformer`` and ``ItemModel.from_pretrained`` load.
 
     Args:
         hub, source, out, dtype, facts: as of ``folder.write``.
         weights: of the global, title and image similarity.
+        index: ``ItemIndex`` whose transforms and calibrations are taken, None for none.
 
     Returns:
         dict: what went into ``config.json``.
+
+    Raises:
+        InputError: the index is of another model, or its image embeddings have more than the
+            model's.
     """
+    also = {}
+    if index is not None:
+        _check_index(hub, index)
+        also[TRANSFORMS] = {
+            f"{name}.{key}": torch.from_numpy(array).contiguous()
+            for name in EMBEDDINGS
+            for key, array in index.transforms[name].arrays().items()
+        }
+        weights = [w / index.calibrations[name].scale for w, name in zip(weights, EMBEDDINGS)]
     formats = ("sentence-transformers", "safetensors")
     more = {"weights": [float(weight) for weight in weights]}
-    config = folder.write(hub, source, out, dtype, facts, formats, more)
+    config = folder.write(hub, source, out, dtype, facts, formats, more, also)
     modules = [{"idx": 0, "name": "0", "path": "", "type": TYPE}]
     settings = {"model_type": "SentenceTransformer", "similarity_fn_name": "dot"}
     for name, content in zip(SETTINGS, (modules, settings)):
         with atomic_path(Path(out) / name) as path:
             path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return config
+
+
+def _check_index(hub, index):
+    if index.meta.get("checkpoint_digest") != hub.digest:
+        raise InputError("--index was made with another model; name an index of this one")
+    if index.meta.get("features"):
+        raise InputError(
+            "--index has a pretrained network's features in its image embeddings, which the export "
+            "has not; name an index of item-embed --features none"
+        )

@@ -5,7 +5,13 @@ import pytest
 from PIL import Image
 
 import fairseq_item
+from fairseq_item.commands import embed
+from fairseq_item.data.tsv import read_table
 from fairseq_item.errors import InputError
+from fairseq_item.search.build import build_index
+from fairseq_item.search.embeddings import Embeddings
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.search import search
 
 try:
     from sentence_transformers import SentenceTransformer
@@ -113,3 +119,48 @@ def test_it_is_a_model_folder_as_well(hub, folder):
 def test_what_cannot_be_used(model, product, message):
     with pytest.raises(InputError, match=message):
         model.encode([product])
+
+
+@pytest.fixture(scope="module")
+def index(model_folder, data_bin, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("index")
+    for argv in (
+        ["--checkpoint", model_folder, "--data", data_bin, "--splits", "train", "--out"],
+        ["--checkpoint", model_folder, "--data", data_bin, "--splits", "test", "--out"],
+    ):
+        embed.main([*map(str, argv), str(folder / argv[5])])
+    build_index([folder / "train"], folder / "index", weights=(1, 2, 1, 0))
+    return folder
+
+
+def test_with_an_index_it_ranks_as_a_search_without_words_does(
+    hub, model_folder, index, data_bin, images, tmp_path
+):
+    opened = ItemIndex.load(index / "index")
+    sentence_module.write(hub, model_folder, tmp_path / "out", WEIGHTS, index=opened)
+    model = SentenceTransformer(str(tmp_path / "out"), trust_remote_code=True, device="cpu")
+    rows = {
+        split: [
+            {"text": row["title"], "image": str(data_bin.parent / "images" / row["image"])}
+            for row in read_table(data_bin / "items" / f"{split}.tsv").dicts()
+        ]
+        for split in ("train", "test")
+    }
+    found = model.similarity(*(model.encode(rows[split]) for split in ("test", "train"))).numpy()
+    queries = Embeddings.load(index / "test")
+    hits = search(opened, queries.queries(), queries.ids, 1)
+    ids = np.array(opened.ids)
+    best = [answers[0].item_id for answers in hits.values()]
+    assert [ids[row.argmax()] for row in found] == best
+    # A product that lacks one part has no more of it after whitening.
+    image = model.encode([images[0]])[0]
+    assert not image[model[0]._widths[0] :][: model[0]._widths[1]].any()
+    assert model.get_embedding_dimension() == len(image)
+
+
+def test_an_index_of_another_model_is_refused(hub, model_folder, index, tmp_path):
+    opened = ItemIndex.load(index / "index")
+    opened.meta["checkpoint_digest"] = "0" * 64
+    with pytest.raises(InputError, match="another model"):
+        sentence_module.write(hub, model_folder, tmp_path / "out", index=opened)
+    assert not (tmp_path / "out").exists()
