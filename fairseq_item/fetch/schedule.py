@@ -96,6 +96,9 @@ class Schedule:
                 return ready - now
             heapq.heappop(self._heap)
             host.listed = False
+            if host.free_at > now and not host.given_up:  # it has asked for peace since
+                self._list(host)
+                continue
             item = self._next(host, now)
             if item and host.given_up:
                 number, *_ = item
@@ -125,16 +128,15 @@ class Schedule:
     def _list(self, host):
         """Put a host into the heap, at the time when it may be asked again."""
         self._read(host)
-        if host.listed or host.running >= self._manners.per_host:
+        waiting = host.fresh or host.again
+        if host.listed or not waiting or host.running >= self._manners.per_host:
             return
-        if host.given_up or host.fresh:
-            ready = 0.0 if host.given_up else host.free_at
-            if not host.fresh and not host.again:
-                return
-        elif host.again:
-            ready = max(host.free_at, host.again[0][0])
+        if host.given_up:
+            ready = 0.0
+        elif host.fresh:
+            ready = host.free_at
         else:
-            return
+            ready = max(host.free_at, host.again[0][0])
         host.listed = True
         heapq.heappush(self._heap, (ready, next(self._ties), host))
 
@@ -162,14 +164,14 @@ class Schedule:
     def _again(self, host, number, url, attempt, failure):
         """Whether an address is asked for once more; if so it is put where it waits."""
         manners = self._manners
-        if failure.wait > manners.longest_wait:
-            host.given_up = (
-                host.given_up or f"{failure}, to come back in {failure.wait:.0f} seconds"
-            )
-        elif host.failures >= manners.patience:
-            host.given_up = host.given_up or f"its host failed {host.failures} times: {failure}"
+        if not host.given_up:
+            if failure.wait > manners.longest_wait:
+                host.given_up = f"{failure}, to come back in {failure.wait:.0f} seconds"
+            elif host.failures >= manners.patience:
+                host.given_up = f"its host failed {host.failures} times: {failure}"
+            if host.given_up:
+                logger.warning("%s is given up for now: %s", host.name, host.given_up)
         if host.given_up:
-            logger.warning("%s is given up for now: %s", host.name, host.given_up)
             return False
         if failure.wait:
             host.free_at = max(host.free_at, monotonic() + failure.wait)
