@@ -1,36 +1,75 @@
-"""CLIP's loss over the batch of all processes."""
+"""CLIP's loss, or SigLIP's, over the batch of all processes."""
 
+from dataclasses import dataclass, field
+
+import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
-from fairseq.dataclass import FairseqDataclass
+from fairseq.dataclass import ChoiceEnum
 from fairseq.logging import metrics
+from torch import nn
 
 from fairseq_item.criterions.logged import totals
-from fairseq_item.modules.contrastive import gather_rows, symmetric_contrast
+from fairseq_item.criterions.view_contrast import ViewContrast, ViewContrastConfig
+from fairseq_item.modules.contrastive import gather_rows, sigmoid_contrast, symmetric_contrast
 
 
-@register_criterion("clip", dataclass=FairseqDataclass)
+@dataclass
+class ClipCriterionConfig(ViewContrastConfig):
+    """Which loss, and second views beside it."""
+
+    contrast: ChoiceEnum(["softmax", "sigmoid"]) = field(
+        default="softmax",
+        metadata={"help": "softmax: CLIP's; sigmoid: SigLIP's, which tells each pair for itself"},
+    )
+    contrast_bias: float = field(
+        default=-10.0, metadata={"help": "where the learned bias of the sigmoid starts"}
+    )
+
+
+@register_criterion("clip", dataclass=ClipCriterionConfig)
 class ClipCriterion(FairseqCriterion):
-    """Symmetric contrast of titles and images; negatives are all products of the update.
+    """Contrast of titles and images; negatives are all products of the update.
+
+    With ``--view-contrast-weight`` ITEm's contrast of two views comes on top, of the same second
+    views and of the same three embeddings: global, title, image. Compare SLIP (Mu et al. 2022).
 
     Under ``--update-freq`` each micro-batch is contrasted on its own.
     """
 
+    def __init__(self, task, cfg):
+        super().__init__(task)
+        self.view_weight = float(cfg.view_contrast_weight)
+        self.view_contrast = ViewContrast.of(cfg)
+        sigmoid = str(cfg.contrast) == "sigmoid"
+        self.bias = nn.Parameter(torch.tensor(float(cfg.contrast_bias))) if sigmoid else None
+
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""
-        titles, images, scale = model(**sample["net_input"])
+        if self.view_contrast is None:
+            contrasted = model(**sample["net_input"])
+        else:
+            contrasted, anchors = model(**sample["net_input"], with_embeddings=True)
+        titles, images, scale = contrasted
         (titles, images), own = gather_rows(titles, images)
-        losses, right = symmetric_contrast(titles, images, scale, own)
+        if self.bias is None:
+            losses, right = symmetric_contrast(titles, images, scale, own)
+        else:
+            losses, right = sigmoid_contrast(titles, images, scale, self.bias, own)
         loss, right = losses.sum(), right.sum(1)
         products = sample["nsentences"]
-        log = {
-            "sample_size": products,
-            "nsentences": products,
-            "ntokens": sample["ntokens"],
-            "loss_sum": loss.detach(),
-            "title_right": right[0],
-            "image_right": right[1],
-            "temperature_sum": products / scale.detach(),
-        }
+        log = {"sample_size": products, "nsentences": products, "ntokens": sample["ntokens"]}
+        if self.view_contrast is not None:
+            views, matched = model.embed_last(**sample["view"]), sample["id"].new_ones(products)
+            product = sample.get("product")
+            value, view_right = self.view_contrast(anchors, views, matched, product)
+            loss = loss + self.view_weight * value
+            log.update(view_sum=value.detach(), view_right=view_right.detach())
+        log.update(
+            loss_sum=loss.detach(),
+            title_right=right[0],
+            image_right=right[1],
+            temperature_sum=products / scale.detach(),
+        )
         return loss, products, log
 
     @staticmethod
@@ -44,7 +83,11 @@ class ClipCriterion(FairseqCriterion):
                 ("title_accuracy", "title_right", 100, 2),
                 ("image_accuracy", "image_right", 100, 2),
                 ("temperature", "temperature_sum", 1, 4),
+                ("view", "view_sum", 1, 4),
+                ("view_accuracy", "view_right", 100, 2),
             ):
+                if key not in total:  # without second views
+                    continue
                 metrics.log_scalar(name, times * (total[key] / products), products, round=digits)
 
     @staticmethod

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
-from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
 
 from fairseq_item.criterions.logged import totals
-from fairseq_item.criterions.view_contrast import ViewContrast
+from fairseq_item.criterions.view_contrast import ViewContrast, ViewContrastConfig
 from fairseq_item.data.settings import check_range
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ LOGGED = (*OBJECTIVES, "view")
 
 
 @dataclass
-class ItemPretrainingCriterionConfig(FairseqDataclass):
+class ItemPretrainingCriterionConfig(ViewContrastConfig):
     """Weights of the objectives; the defaults are the paper's."""
 
     itm_weight: float = field(default=1.0, metadata={"help": "image-text matching"})
@@ -30,16 +29,6 @@ class ItemPretrainingCriterionConfig(FairseqDataclass):
     gmlm_weight: float = field(default=0.1, metadata={"help": "the same from h([CLS])"})
     mim_weight: float = field(default=0.01, metadata={"help": "masked image modelling"})
     gmim_weight: float = field(default=0.01, metadata={"help": "the same from h([CLS])"})
-    view_contrast_weight: float = field(
-        default=0.0,
-        metadata={"help": "contrast of two views of a product, beyond the paper; 0: no views"},
-    )
-    view_temperature: float = field(
-        default=0.07, metadata={"help": "where the temperatures of the contrast start"}
-    )
-    freeze_view_temperature: bool = field(
-        default=False, metadata={"help": "keep the temperatures instead of learning them"}
-    )
     mismatch_prob: float = II("task.mismatch_prob")
     masked_losses_on: str = II("task.masked_losses_on")
 
@@ -57,7 +46,7 @@ class ItemPretrainingCriterion(FairseqCriterion):
     def __init__(self, task, cfg):
         super().__init__(task)
         self.weights = {name: float(getattr(cfg, f"{name}_weight")) for name in OBJECTIVES}
-        for name, weight in {**self.weights, "view-contrast": cfg.view_contrast_weight}.items():
+        for name, weight in self.weights.items():
             check_range(f"--{name}-weight", weight, 0, sys.float_info.max)
         # Where the masked losses count on matched pairs only, the sum over products misses the
         # mismatched share; without this the weights would silently be halved.
@@ -68,11 +57,7 @@ class ItemPretrainingCriterion(FairseqCriterion):
             for name, weight in self.weights.items()
         }
         self.view_weight = float(cfg.view_contrast_weight)
-        self.view_contrast = None
-        if self.view_weight > 0:
-            check_range("--view-temperature", cfg.view_temperature, 0.01, 100)
-            learned = not cfg.freeze_view_temperature
-            self.view_contrast = ViewContrast(cfg.view_temperature, learned)
+        self.view_contrast = ViewContrast.of(cfg)
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""

@@ -1,13 +1,33 @@
 """Two views of one product belong together: a symmetric contrastive loss beyond the paper."""
 
 import math
+import sys
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
+from fairseq.dataclass import FairseqDataclass
 from torch import nn
 
+from fairseq_item.data.settings import check_range
 from fairseq_item.modules.contrastive import gather_rows, scale_of, symmetric_contrast
 from fairseq_item.old_checkpoints import rename_keys
+
+
+@dataclass
+class ViewContrastConfig(FairseqDataclass):
+    """How much the contrast of two views counts beside a criterion's own objectives."""
+
+    view_contrast_weight: float = field(
+        default=0.0,
+        metadata={"help": "contrast of two views of a product, beyond the paper; 0: no views"},
+    )
+    view_temperature: float = field(
+        default=0.07, metadata={"help": "where the temperatures of the contrast start"}
+    )
+    freeze_view_temperature: bool = field(
+        default=False, metadata={"help": "keep the temperatures instead of learning them"}
+    )
 
 
 class ViewContrast(nn.Module):
@@ -32,6 +52,19 @@ class ViewContrast(nn.Module):
             self.logit_scale = nn.Parameter(logit_scale)
         else:  # a parameter that never has a gradient makes DistributedDataParallel stop
             self.register_buffer("logit_scale", logit_scale)
+
+    @classmethod
+    def of(cls, cfg):
+        """That of a :class:`ViewContrastConfig`, None where it has no weight.
+
+        Raises:
+            InputError: an option is out of range.
+        """
+        check_range("--view-contrast-weight", cfg.view_contrast_weight, 0, sys.float_info.max)
+        if not cfg.view_contrast_weight:
+            return None
+        check_range("--view-temperature", cfg.view_temperature, 0.01, 100)
+        return cls(cfg.view_temperature, not cfg.freeze_view_temperature)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         rename_keys(state_dict, prefix)

@@ -13,17 +13,19 @@ from fairseq_item.data.settings import check_range
 from fairseq_item.models.product_model import ProductModel
 from fairseq_item.models.sizes import (
     EncoderConfig,
+    ReadoutConfig,
     build_encoder,
     set_defaults,
     transformer_sizes,
 )
 from fairseq_item.modules.contrastive import scale_of
 from fairseq_item.modules.init import initialise_as_bert
+from fairseq_item.modules.pooling import mean_of_tokens
 from fairseq_item.modules.towers import ImageTower, TitleTower
 
 
 @dataclass
-class ClipConfig(EncoderConfig):
+class ClipConfig(ReadoutConfig, EncoderConfig):
     """Sizes of each tower."""
 
     joint_dim: int = field(default=512, metadata={"help": "width of a tower's embedding"})
@@ -44,8 +46,8 @@ class Contrasted(NamedTuple):
 class ClipModel(ProductModel):
     """Two towers (Radford et al. 2021), each with BERT's encoder as in the paper's comparison.
 
-    The embedding of a product is that of its title and that of its image, one after the other; a
-    classifier reads both [CLS] states.
+    The global embedding of a product is that of its title and that of its image, one after the
+    other; a classifier reads both [CLS] states.
     """
 
     pretraining_only = ("title_projection", "image_projection", "logit_scale")
@@ -77,53 +79,86 @@ class ClipModel(ProductModel):
 
     @property
     def embedding_dim(self):
-        return 2 * self.cfg.joint_dim if self.classifier is None else self.feature_dim
+        both = 2 * self.cfg.joint_dim if self.classifier is None else self.feature_dim
+        published = self.cfg.embed_layers == "published"
+        return both if published else max(both, self.cfg.encoder_embed_dim)
 
     @property
     def feature_dim(self):
         return 2 * self.cfg.encoder_embed_dim
 
-    def forward(self, title, patches):
+    def forward(self, title, patches, with_embeddings=False):
         """Compare a batch.
 
         Args:
             title: int64 (B, T): [CLS] tokens [SEP], padded.
             patches: uint8 (B, m, patch_dim).
+            with_embeddings: return what :meth:`embed_last` does as well, of the same pass.
 
         Returns:
-            :class:`Contrasted`; of a classifier the logits of the leaf categories (B, classes).
+            :class:`Contrasted`, or (:class:`Contrasted`, embeddings); of a classifier the logits
+            of the leaf categories (B, classes).
         """
         if self.classifier is not None:
             return self.classify(title, patches)
-        return Contrasted(*self.project(title, patches), scale_of(self.logit_scale))
+        scale = scale_of(self.logit_scale)
+        if not with_embeddings:
+            return Contrasted(*self.project(title, patches), scale)
+        titles, images, *means = self._encode(title, patches)
+        return Contrasted(titles, images, scale), self._three(title, titles, images, *means)
 
     def project(self, title, patches):
         """Embeddings of title and image: float32 rows of norm 1."""
         with self.autocast(title.device):
-            titles, images = self.title(title), self.image(patches)
-            if self.classifier is None:
-                titles, images = self.title_projection(titles), self.image_projection(images)
+            return self._project(self.title(title), self.image(patches))
+
+    def _project(self, titles, images):
+        """The [CLS] states of both towers in the joint space."""
+        if self.classifier is None:
+            titles, images = self.title_projection(titles), self.image_projection(images)
         return F.normalize(titles.float(), dim=-1), F.normalize(images.float(), dim=-1)
 
+    def _encode(self, title, patches, all_layers=False):
+        """:meth:`project`, and the means over the title's tokens and the patches: (B, dim) each."""
+        with self.autocast(title.device):
+            words, mean = self.title.encoder.last_and_mean(*self.title.sequence(title))
+            pixels = self.image.encoder.last(self.image.sequence(patches))
+            projected = self._project(words[:, 0], pixels[:, 0])
+        tokens = mean_of_tokens(mean if all_layers else words, title, self.special)
+        return *projected, tokens, pixels[:, 1:].float().mean(1)
+
     def embed(self, title, patches, has_image=None):
-        """The embedding of both towers, not normalised.
+        """The embeddings, not normalised.
 
         Args:
             title, patches: as in :meth:`forward`.
             has_image: bool (B,), false where the product has no image; None if all have one.
 
         Returns:
-            (global, title, image), each float32 (B, embedding_dim): both towers concatenated,
-            where that of what a product lacks is zero, then twice zeros, as the global embedding
-            holds CLIP's two already.
+            (global, title, image), each float32 (B, embedding_dim): both towers' embeddings
+            concatenated, and zeros unless ``embed_layers`` asks for the means of title and image.
+            The narrower ones end in zeros; that of what a product lacks is zero.
         """
+        if self.cfg.embed_layers != "published":
+            means = self._encode(title, patches, self.cfg.embed_layers == "all")
+            return self._three(title, *means, has_image)
         titles, images = self.project(title, patches)
+        blank = titles.new_zeros(len(titles), self.embedding_dim)
+        return self._three(title, titles, images, blank, blank, has_image)
+
+    def embed_last(self, title, patches, has_image=None):
+        """:meth:`embed` from the last layer, whatever ``embed_layers`` says; views contrast it."""
+        return self._three(title, *self._encode(title, patches), has_image)
+
+    def _three(self, title, titles, images, tokens, patches, has_image=None):
+        """The global embedding of both projections, and the two means."""
         special = torch.tensor(self.special, device=title.device)
         titles = titles * (~torch.isin(title, special)).any(1, keepdim=True)
         if has_image is not None:
-            images = images * has_image[:, None]
-        both = torch.cat([titles, images], dim=1)
-        return both, torch.zeros_like(both), torch.zeros_like(both)
+            images, patches = images * has_image[:, None], patches * has_image[:, None]
+        found = torch.cat([titles, images], dim=1), tokens, patches
+        width = max(rows.size(1) for rows in found)
+        return tuple(F.pad(rows, (0, width - rows.size(1))) for rows in found)
 
     def features(self, title, patches, has_image=None):
         """Both [CLS] states, float32 (B, feature_dim): what a classifier reads."""

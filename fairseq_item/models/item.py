@@ -271,12 +271,9 @@ class ItemModel(ProductModel):
             return self.embed_last(title, patches, has_image)
         tokens = title.size(1)
         with self.autocast(title.device):
-            sequence, present = self.sequence(title, patches, has_image=has_image)
-            total = sequence[:, :tokens].float()
-            for state in self.encoder.states(sequence, present):
-                total = total + state[:, :tokens].float()
-        mean = total / (1 + len(self.encoder.layers))
-        return self._pool(title, mean, state[:, tokens:], has_image)
+            sequence = self.sequence(title, patches, has_image=has_image)
+            last, mean = self.encoder.last_and_mean(*sequence)
+        return self._pool(title, mean[:, :tokens], last[:, tokens:], has_image)
 
     def embed_last(self, title, patches, has_image=None):
         """:meth:`embed` from the last layer, whatever ``embed_layers`` says.

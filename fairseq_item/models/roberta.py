@@ -10,12 +10,12 @@ from fairseq.modules.transformer_sentence_encoder import init_bert_params
 from torch import nn
 
 from fairseq_item.models.product_model import ProductModel, with_defaults
-from fairseq_item.models.sizes import TransformerConfig, transformer_sizes
+from fairseq_item.models.sizes import ReadoutConfig, TransformerConfig, transformer_sizes
 from fairseq_item.modules.pooling import mean_of_tokens
 
 
 @dataclass
-class RobertaConfig(TransformerConfig):
+class RobertaConfig(ReadoutConfig, TransformerConfig):
     """Sizes of the encoder."""
 
     image_size: int = field(default=16, metadata={"help": "images are not looked at"})
@@ -86,10 +86,14 @@ class RobertaModel(ProductModel):
             logits, extra = self.encoder(title, masked_tokens=masked_tokens)
         return logits.float(), extra
 
-    def states(self, title):
-        """Hidden states of the last layer, float32 (B, T, d)."""
+    def states(self, title, all_layers=False):
+        """Hidden states of the last layer, or the mean of all and the input: float32 (B, T, d)."""
         with self.autocast(title.device):
-            return self.encoder.extract_features(title)[0].float()
+            last, extra = self.encoder.extract_features(title, return_all_hiddens=all_layers)
+        if not all_layers:
+            return last.float()
+        layers = torch.stack([state.float() for state in extra["inner_states"]])
+        return layers.mean(0).transpose(0, 1)
 
     def embed(self, title, patches=None, has_image=None):
         """The embedding of titles, not normalised.
@@ -100,10 +104,15 @@ class RobertaModel(ProductModel):
 
         Returns:
             (global, title, image), each float32 (B, d): the mean over the title's tokens, zero
-            where there are none, then twice zeros.
+            where there are none, then twice zeros; where ``embed_layers`` asks for more, the
+            [CLS] state, that mean, and zeros.
         """
-        mean = mean_of_tokens(self.states(title), title, self.special)
-        return mean, torch.zeros_like(mean), torch.zeros_like(mean)
+        states = self.states(title, self.cfg.embed_layers == "all")
+        mean = mean_of_tokens(states, title, self.special)
+        zeros = torch.zeros_like(mean)
+        if self.cfg.embed_layers == "published":
+            return mean, zeros, zeros
+        return states[:, 0], mean, zeros
 
     def features(self, title, patches=None, has_image=None):
         """h([CLS]), float32 (B, d): what a classifier reads."""

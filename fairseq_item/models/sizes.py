@@ -57,6 +57,20 @@ class EncoderConfig(TransformerConfig):
     )
 
 
+@dataclass
+class ReadoutConfig(InputConfig):
+    """Which embeddings a baseline gives."""
+
+    embed_layers: ChoiceEnum(["published", "last", "all"]) = field(
+        default="published",
+        metadata={
+            "help": "published: the one global embedding that the paper compares; last, all: "
+            "also means over the title's tokens and over patches, as ITEm's, of the last layer, or "
+            "the title's of all layers and the input"
+        },
+    )
+
+
 SIZES = (
     "encoder_layers",
     "encoder_embed_dim",

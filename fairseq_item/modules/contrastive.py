@@ -90,3 +90,21 @@ def symmetric_contrast(left, right, scale, own, has_left=None, has_right=None, s
         losses.append(F.cross_entropy(scores, target, reduction="none"))
         found.append(scores.argmax(1) == target)
     return 0.5 * (losses[0] + losses[1]), torch.stack(found)
+
+
+def sigmoid_contrast(left, right, scale, bias, own):
+    """Each pair of rows is told for itself: own or not (SigLIP, Zhai et al. 2023, equation 1).
+
+    Args:
+        left, right, scale, own: as of :func:`symmetric_contrast`.
+        bias: scalar tensor, added to all scores.
+
+    Returns:
+        (losses (B,), found (2, B)): the sum over all pairs of a row of ``left``, and what
+        :func:`symmetric_contrast` has found.
+    """
+    scores = scale * (left @ right.T)
+    target = torch.arange(own.start, own.stop, device=left.device)
+    sign = 2 * torch.eye(len(left), device=left.device)[own] - 1
+    losses = -F.logsigmoid(sign * (scores[own] + bias)).sum(1)
+    return losses, torch.stack([scores[own].argmax(1), scores.T[own].argmax(1)]) == target

@@ -110,6 +110,16 @@ class Encoder(nn.Module):
             x = self._layer(layer, x, layout)
         return layout.to_sequences(x)
 
+    def last_and_mean(self, x, present=None):
+        """The output of the last layer, and the mean of the input and all outputs in float32.
+
+        Arguments and shapes as of :meth:`states`.
+        """
+        total = x.float()
+        for state in self.states(x, present):
+            total = total + state.float()
+        return state, total / (1 + len(self.layers))
+
     def at(self, x, present, wanted):
         """What :meth:`last` returns at some positions, for less: the last layer works there only.
 

@@ -26,9 +26,12 @@ class TitleTower(nn.Module):
 
     def forward(self, title):
         """``title``: int64 (B, T), [CLS] first, padded; returns h([CLS]), (B, dim)."""
+        return self.encoder.first(*self.sequence(title))
+
+    def sequence(self, title):
+        """What goes into the encoder (B, T, dim), and which positions are no padding."""
         tokens = self.token(title) + self.position.weight[: title.size(1)]
-        present = title != self.token.padding_idx
-        return self.encoder.first(self.dropout(self.norm(tokens)), present)
+        return self.dropout(self.norm(tokens)), title != self.token.padding_idx
 
 
 class ImageTower(nn.Module):
@@ -51,7 +54,11 @@ class ImageTower(nn.Module):
 
     def forward(self, patches):
         """``patches``: uint8 (B, m, patch_dim); returns h([CLS]), (B, dim)."""
+        return self.encoder.first(self.sequence(patches))
+
+    def sequence(self, patches):
+        """What goes into the encoder: (B, 1 + m, dim), [CLS] first."""
         pixels = self.patch(patches.to(self.patch.weight.dtype) / 127.5 - 1.0)
         cls = self.cls.to(pixels.dtype).expand(len(pixels), 1, -1)
         sequence = torch.cat([cls, pixels], dim=1) + self.position.weight
-        return self.encoder.first(self.dropout(self.norm(sequence)))
+        return self.dropout(self.norm(sequence))

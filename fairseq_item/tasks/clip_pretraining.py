@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from fairseq.tasks import register_task
 
-from fairseq_item.data.item_dataset import ItemDataset
-from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
+from fairseq_item.tasks.product_task import ProductTask
 from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
+from fairseq_item.tasks.second_views import SecondViewsConfig, with_second_views
 
 
 @dataclass
-class ClipPretrainingConfig(RetrievalConfig, AugmentedTaskConfig):
-    """Nothing but the data and its augmentation."""
+class ClipPretrainingConfig(RetrievalConfig, SecondViewsConfig):
+    """Nothing but the data, its augmentation and second views."""
 
 
 @register_task("clip_pretraining", dataclass=ClipPretrainingConfig)
@@ -24,7 +24,9 @@ class ClipPretrainingTask(SearchesWhenValidating, ProductTask):
 
     def load_dataset(self, split, **kwargs):
         """Load a split: shuffled and augmented anew each epoch if its name begins with "train"."""
-        self.datasets[split] = ItemDataset(
+        self.datasets[split] = with_second_views(
+            self.cfg,
+            split,
             self.titles(split),
             self.images(split),
             self.dictionary,

@@ -12,12 +12,13 @@ from fairseq_item.data.targets import NO_CATEGORY, UNKNOWN, read_categories, rea
 from fairseq_item.errors import InputError
 from fairseq_item.models.checkpoint import kept_by_task
 from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
+from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class ItemClassificationConfig(AugmentedTaskConfig):
+class ItemClassificationConfig(RetrievalConfig, AugmentedTaskConfig):
     """The classifier on top of the model's features."""
 
     classifier_dropout: float = field(
@@ -26,7 +27,7 @@ class ItemClassificationConfig(AugmentedTaskConfig):
 
 
 @register_task("item_classification", dataclass=ItemClassificationConfig)
-class ItemClassificationTask(ProductTask):
+class ItemClassificationTask(SearchesWhenValidating, ProductTask):
     """Leaf categories of one data-bin, for any model of this plugin.
 
     With fairseq's ``--finetune-from-model CHECKPOINT`` training starts from the weights of a

@@ -1,6 +1,5 @@
 """The pre-training task: a data-bin in, masked and mismatched products out."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -8,25 +7,20 @@ import numpy as np
 import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
-from omegaconf import II
 
 from fairseq_item.data.augment import center_crop
-from fairseq_item.data.item_dataset import Corruption, ItemDataset
+from fairseq_item.data.item_dataset import Corruption
 from fairseq_item.data.masked_titles import BlankImages
 from fairseq_item.data.patches import patchify
-from fairseq_item.data.second_view import SecondViewDataset
-from fairseq_item.data.settings import Views
-from fairseq_item.data.siblings import open_siblings
 from fairseq_item.errors import InputError
 from fairseq_item.tasks.patch_images import PatchImagesConfig, ShowsPatches
-from fairseq_item.tasks.product_task import AugmentedTaskConfig, ProductTask
+from fairseq_item.tasks.product_task import ProductTask
 from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
-
-logger = logging.getLogger(__name__)
+from fairseq_item.tasks.second_views import SecondViewsConfig, with_second_views
 
 
 @dataclass
-class ItemPretrainingConfig(PatchImagesConfig, RetrievalConfig, AugmentedTaskConfig):
+class ItemPretrainingConfig(PatchImagesConfig, RetrievalConfig, SecondViewsConfig):
     """Corruption of the pre-training; the defaults are the paper's."""
 
     title_mask_prob: float = field(default=0.15, metadata={"help": "share of tokens to predict"})
@@ -39,33 +33,6 @@ class ItemPretrainingConfig(PatchImagesConfig, RetrievalConfig, AugmentedTaskCon
     masked_losses_on: ChoiceEnum(["all", "matched"]) = field(
         default="all", metadata={"help": "pairs on which the masked losses count"}
     )
-    view_word_drop: float = field(
-        default=0.35,
-        metadata={"help": "share of words that the second view's title leaves out"},
-    )
-    view_single: float = field(
-        default=0.5,
-        metadata={"help": "share of second views with only a title or only an image"},
-    )
-    view_split: float = field(
-        default=0.0,
-        metadata={"help": "share of tokens that the second view's title breaks in two"},
-    )
-    view_light: float = field(
-        default=0.0,
-        metadata={
-            "help": "greatest change of contrast and colours in the second view's image, as a share"
-        },
-    )
-    view_photos: float = field(
-        default=0.0,
-        metadata={
-            "help": "share of second views that are made of another row of the same product (equal "
-            "in column product of the catalogue), where it has several; such rows are then no "
-            "negatives of one another"
-        },
-    )
-    view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
 
 
 @register_task("item_pretraining", dataclass=ItemPretrainingConfig)
@@ -85,33 +52,17 @@ class ItemPretrainingTask(ShowsPatches, SearchesWhenValidating, ProductTask):
             cfg.mismatch_prob,
             str(cfg.masked_losses_on),
         )
-        data = (
+        self.datasets[split] = with_second_views(
+            cfg,
+            split,
             titles,
             self.images(split) if self.sees_images else BlankImages(len(titles)),
             self.dictionary,
             self.geometry(),
             corruption,
             self.augmentation(split),
+            **self.sampling(split),
         )
-        if cfg.view_contrast_weight > 0:
-            views = Views(
-                cfg.view_word_drop, cfg.view_single, cfg.view_split, cfg.view_light, cfg.view_photos
-            )
-            siblings = self._siblings(split) if cfg.view_photos > 0 else None
-            dataset = SecondViewDataset(
-                *data, views=views, siblings=siblings, **self.sampling(split)
-            )
-        else:
-            dataset = ItemDataset(*data, **self.sampling(split))
-        self.datasets[split] = dataset
-
-    def _siblings(self, split):
-        siblings = open_siblings(self.cfg.data, split)
-        if not siblings.shared:  # no label is of use: train as without
-            return None
-        rows = len(siblings.product)
-        logger.info("%d of %d rows of %s share their product", siblings.shared, rows, split)
-        return siblings
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)

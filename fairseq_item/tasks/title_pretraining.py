@@ -6,17 +6,18 @@ from fairseq.tasks import register_task
 
 from fairseq_item.data.masked_titles import MaskedTitleDataset
 from fairseq_item.tasks.product_task import ProductTask, ProductTaskConfig
+from fairseq_item.tasks.retrieval import RetrievalConfig, SearchesWhenValidating
 
 
 @dataclass
-class TitlePretrainingConfig(ProductTaskConfig):
+class TitlePretrainingConfig(RetrievalConfig, ProductTaskConfig):
     """What is hidden; the default is the paper's."""
 
     title_mask_prob: float = field(default=0.15, metadata={"help": "share of tokens to predict"})
 
 
 @register_task("title_pretraining", dataclass=TitlePretrainingConfig)
-class TitlePretrainingTask(ProductTask):
+class TitlePretrainingTask(SearchesWhenValidating, ProductTask):
     """Masked titles of one data-bin.
 
     Raises:

@@ -295,6 +295,55 @@ def test_clips_towers_see_one_modality_each():
     assert torch.allclose(both[1:], torch.cat([words, images], 1)[1:], atol=1e-6)
 
 
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_clip_is_read_as_item_is(layers):
+    """Means over tokens and patches, computed by hand from the states of each tower."""
+    built = model("clip", embed_layers=layers).eval()
+    title, patches = batch()
+    has = torch.tensor([True, False, True, True, True])
+    whole, words, image = built.embed(title, patches, has)
+    assert whole.shape == words.shape == image.shape == (5, built.embedding_dim)
+    published = model("clip").eval().embed(title, patches, has)[0]
+    assert torch.allclose(whole, published, atol=1e-6)
+    sequence, present = built.title.sequence(title)
+    states = [sequence, *built.title.encoder.states(sequence, present)]
+    states = torch.stack(states).mean(0) if layers == "all" else states[-1]
+    pixels = built.image.encoder.last(built.image.sequence(patches))
+    for row in range(5):
+        mean = states[row, 1 : row + 1].mean(0) if row else torch.zeros(16)
+        assert torch.allclose(words[row, :16], mean, atol=1e-5)
+        assert torch.allclose(image[row, :16], has[row] * pixels[row, 1:].mean(0), atol=1e-5)
+    assert not words[:, 16:].any()  # as wide as the global embedding
+
+
+def test_clip_gives_embeddings_of_the_pass_that_it_compares():
+    built = model("clip", dropout=0.0, attention_dropout=0.0, embed_layers="all")
+    inputs = batch()
+    contrasted, embeddings = built(*inputs, with_embeddings=True)
+    for one, other in zip(contrasted, built(*inputs)):
+        assert torch.allclose(one, other, atol=1e-6)
+    for one, other in zip(embeddings, built.embed_last(*inputs)):
+        assert torch.equal(one, other)
+
+
+def test_roberta_is_read_as_item_is():
+    title, patches = batch()
+    published = model("roberta").eval().embed(title)[0]
+    cls, mean, image = model("roberta", embed_layers="last").eval().embed(title, patches)
+    assert torch.equal(mean, published)
+    assert torch.equal(cls, model("roberta").eval().features(title))
+    assert not image.any()
+    built = model("roberta", embed_layers="all", dropout=0.0, attention_dropout=0.0)
+    _, mean, _ = built.embed(title)
+    _, extra = built.encoder.extract_features(title, return_all_hiddens=True)
+    assert len(extra["inner_states"]) == 3  # the input and two layers
+    states = sum(extra["inner_states"]).transpose(0, 1) / 3
+    for row in range(1, 5):
+        assert torch.allclose(mean[row], states[row, 1 : row + 1].mean(0), atol=1e-6)
+    evaluated = built.eval().embed(title)[1]
+    assert torch.allclose(evaluated, mean, atol=1e-5)
+
+
 def test_robertas_embedding_is_the_mean_over_the_tokens():
     built = model("roberta").eval()
     title, _ = batch()

@@ -4,7 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fairseq_item.modules.contrastive import gather_rows, scale_of, symmetric_contrast
+from fairseq_item.modules.contrastive import (
+    gather_rows,
+    scale_of,
+    sigmoid_contrast,
+    symmetric_contrast,
+)
 
 ALL = slice(0, 4)
 
@@ -65,3 +70,17 @@ def test_one_process_gathers_its_own_rows():
     assert gathered is own
     assert other.shape == (3, 2)
     assert own_rows == slice(0, 3)
+
+
+def test_the_sigmoid_contrast_is_a_loop_over_all_pairs():
+    titles, images = rows(4), rows(4, seed=1)
+    scale, bias = torch.tensor(3.0), torch.tensor(-1.0)
+    losses, right = sigmoid_contrast(titles, images, scale, bias, ALL)
+    for i in range(4):
+        terms = [3.0 * float(titles[i] @ images[j]) - 1.0 for j in range(4)]
+        signed = [term if i == j else -term for j, term in enumerate(terms)]
+        assert float(losses[i]) == pytest.approx(sum(math.log1p(math.exp(-t)) for t in signed))
+    assert torch.equal(right, symmetric_contrast(titles, images, scale, ALL)[1])
+    own, own_right = sigmoid_contrast(titles, images, scale, bias, slice(1, 3))
+    assert torch.equal(own, losses[1:3])
+    assert torch.equal(own_right, right[:, 1:3])
