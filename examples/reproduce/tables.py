@@ -1,70 +1,104 @@
 """The tables of all that is done: as CSV, and from these as Markdown."""
 
-import csv
-from functools import partial
 from statistics import mean, stdev
 
-from one_run import read_json, write_csv
+import numpy as np
+from one_run import K, read_csv, read_json, trials, write_csv
 
+from fairseq_item.evaluation.dev_test import keep
+from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
 from fairseq_item.files import atomic_path
-from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.hits import read_hits, read_truth
 
-METRICS = ("MAR@10", "MAP@10")
-BASELINES = {"tfidf": "TF-IDF on titles", "pixels": "mean pixels"}
-UNTRAINED = "ITEm, untrained"
-FILES = ("search", "categories", "trainings")
+FILES = ("scores", "paired", "readouts", "trainings", "curves", "categories")
+COLUMNS = {
+    "words": "with words",
+    "features": "with words and pretrained features",
+    "alone": "alone",
+    "paper": "the paper's readout",
+}
+PARTS = {"global": "1 0 0 0", "title": "0 1 0 0", "image": "0 0 1 0"}
+DEFAULT = "0.5 0 0.5 1"  # of item-index, by which checkpoints are chosen
 
 
-def write(out, settings, runs):
-    """Write ``results.md`` and ``{search,categories,trainings}.csv`` into ``out``.
+def write(out, settings):
+    """Write ``results.md`` and the CSV files ``FILES`` into ``out``, of what is done so far.
 
     Args:
         out: folder of ``reproduce.py``.
         settings: as it reads them.
-        runs: all that may be there; those that are not done are left out.
     """
-    done = [run for run in runs if is_done(out, run)]
-    for name, rows in zip(FILES, gather(out, done)):
+    for name, rows in zip(FILES, gather(out, settings)):
         if rows:
             write_csv(out / f"{name}.csv", rows)
     found = {name: read_csv(out / f"{name}.csv") for name in FILES}
     with atomic_path(out / "results.md") as path:
-        path.write_text("\n".join([*sections(settings, found), *balances(out, done)]), "utf-8")
+        path.write_text("\n".join(sections(settings, found)), encoding="utf-8")
 
 
-def is_done(out, run):
-    """Whether a run was measured."""
-    return (out / "runs" / run.folder / "scores.csv").exists()
+def labels(settings):
+    """Model -> label, in the order of the table; random weights are a model of their own."""
+    found = {name: entry["label"] for name, entry in settings["models"].items()}
+    for name, entry in settings["models"].items():
+        if entry.get("untrained"):
+            found[f"{name} untrained"] = entry["untrained"]
+    return {**found, **{name: entry["label"] for name, entry in settings["baselines"].items()}}
 
 
-def gather(out, runs):
-    """Rows of the three CSV files, from the folders of the runs."""
-    search, categories, trainings, seconds = read_csv(out / "baselines.csv"), [], {}, {}
-    for run in runs:
-        folder = out / "runs" / run.folder
-        search += read_csv(folder / "scores.csv")
-        trained = read_json(folder / "model" / "done.json")
-        seconds.setdefault(run.name, []).append(trained["seconds"])
-        options = trained["options"]
-        trainings[run.name] = {
-            "model": run.name,
-            "parameters (M)": read_json(folder / "parameters.json") / 1e6,
-            "updates": options.get("max-update", 0) or "until no gain,",
-            "batch": options["batch-size"] * options.get("update-freq", 1),
-            "minutes": mean(seconds[run.name]) / 60,
-        }
-        if (folder / "categories.json").exists():
-            for split, values in read_json(folder / "categories.json").items():
-                categories.append({"model": run.name, "seed": run.seed, "split": split, **values})
-    return search, categories, list(trainings.values())
+def gather(out, settings):
+    """Rows of the CSV files, from the folders of the runs."""
+    truth = read_truth(out / "queries" / "truth.tsv")
+    scores, readouts, trainings, curves, categories, precisions = [], [], [], [], [], {}
+    for name in labels(settings):
+        model, _, kind = name.partition(" ")
+        for folder in sorted((out / "runs" / model).glob("seed*")):
+            seed = {"model": name, "seed": folder.name[4:]}
+            where = folder / (kind or "trained")
+            for row in read_csv(where / "readouts.csv"):
+                readouts.append({**seed, **row})
+                if row["chosen"] == "1":
+                    hits = read_hits(where / "hits" / f"{row['column']}.tsv")
+                    test = score_queries(*keep(hits, truth, "test"), K)
+                    of = precisions.setdefault((name, row["column"]), [])
+                    of.append(test.precision)
+                    means = 100 * test.precision.mean(), 100 * test.recall.mean()
+                    means = dict(zip(("MAP@10", "MAR@10"), means))
+                    scores.append({**seed, **row, "queries": len(test.queries), **means})
+            if kind or not (where / "parameters.json").exists():
+                continue
+            trainings.append({**seed, **training(folder)})
+            curves += [{**seed, **row} for row in read_csv(folder / "curve.csv")]
+            if (folder / "categories.json").exists():
+                for split, values in read_json(folder / "categories.json").items():
+                    categories.append({**seed, "split": split, **values})
+    return scores, paired(precisions, settings), readouts, trainings, curves, categories
 
 
-def read_csv(path):
-    """Rows as a list of dicts of str; none where the file is not there."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def paired(precisions, settings):
+    """How far the first model is ahead of each other, over the queries, the seeds averaged."""
+    first, rows = next(iter(settings["models"])), []
+    for (name, column), values in precisions.items():
+        if name != first and (first, column) in precisions:
+            gain = 100 * (np.mean(precisions[first, column], 0) - np.mean(values, 0))
+            low, high = bootstrap_interval(gain)
+            row = {"model": name, "column": column, "ahead": float(gain.mean())}
+            rows.append({**row, "low": low, "high": high})
+    return rows
+
+
+def training(folder):
+    """What a training took."""
+    done, curve = read_json(folder / "model" / "done.json"), read_csv(folder / "curve.csv")
+    options = done["options"]
+    return {
+        "parameters": read_json(folder / "trained" / "parameters.json"),
+        "updates": options.get("max-update", ""),
+        "batch": options["batch-size"] * options.get("update-freq", 1),
+        "lr": options["lr"],
+        "trials": ", ".join(f"{lr}: {score:.1f}" for lr, score in trials(folder.parent).items()),
+        "checkpoint": max(curve, key=lambda row: float(row["map10"]))["updates"],
+        "minutes": done["seconds"] / 60,
+    }
 
 
 def sections(settings, found):
@@ -74,176 +108,138 @@ def sections(settings, found):
         settings: of ``reproduce.py``.
         found: name in ``FILES`` -> rows of :func:`read_csv`.
     """
-    if not (rows := found["search"]):
+    done = {row["model"] for row in found["scores"]}
+    names = {name: label for name, label in labels(settings).items() if name in done}
+    if not names:
         return []
-    first, last = ends(settings)
-    names, papers = labels(settings, rows), partial(published, settings, "test")
-    columns = [f"{part} {metric}" for part in ("dev", "test") for metric in METRICS]
-    plain, ours = ({c: score(rows, c, index) for c in columns} for index in (first, last))
-    made = [
-        section(
-            "Same-product search, as the paper compares",
-            about(settings, rows, first),
-            cells(names, {**plain, "paper, test MAR / MAP": papers}),
-        ),
-        section(
-            "Same-product search, default index",
-            about(settings, rows, last),
-            cells(names, {**ours, **facts(found["trainings"])}),
-        ),
-        category_section(settings, found["categories"]),
-        index_section(settings, rows, names),
-        section(
-            "Changes that no view makes",
-            "Test queries relisted by rotation, the background's colour, JPEG, abbreviations, "
-            "typing errors and filler alone: no crop, no flip, no other light, no word dropped or "
-            "moved. Default index.",
-            cells(names, {m: score(rows, f"test {m}", last, queries="unlike") for m in METRICS}),
-        ),
-        ablation_section(settings, rows),
+    return [
+        main_section(settings, found, names),
+        readout_section(found["readouts"], names),
+        *training_section(found["trainings"], names),
+        *curve_section(found, names),
+        *category_section(settings, found["categories"], names),
     ]
-    return [section for section in made if section]
 
 
-def section(title, text, lines):
-    """Markdown of a table; ``lines`` are lists of str, the header first."""
-    rows = [f"| {' | '.join(line)} |" for line in lines]
-    ruler = "|---" * len(lines[0]) + "|"
+def table(title, text, header, lines):
+    """Markdown of a table; ``lines`` are lists of str."""
+    rows = [f"| {' | '.join(line)} |" for line in (header, *lines)]
+    ruler = "|---" * len(header) + "|"
     return "\n".join([f"## {title}", "", text, "", rows[0], ruler, *rows[1:], ""])
 
 
-def cells(names, columns, corner="model"):
-    """A line for each model: ``names`` to labels, ``columns`` header -> function of a name."""
-    lines = [[label, *(cell(name) for cell in columns.values())] for name, label in names.items()]
-    return [[corner, *columns], *lines]
+def pick(rows, value, **wanted):
+    """The values of the rows that have what is wanted, one a seed."""
+    return [float(r[value]) for r in rows if all(r[k] == v for k, v in wanted.items())]
 
 
-def labels(settings, rows):
-    """Name -> label of what has scores: models in the settings' order, then the baselines."""
-    known = {name: entry["label"] for name, entry in settings["models"].items()}
-    known.update(untrained=UNTRAINED, **BASELINES)
-    done = {row["model"] for row in rows}
-    return {name: label for name, label in known.items() if name in done}
-
-
-def ends(settings):
-    """Names of the first and the last index: the paper's, and the default of ``item-index``."""
-    names = list(settings["indexes"])
-    return names[0], names[-1]
-
-
-def pick(rows, column, **wanted):
-    """The column's values of the rows that have what is wanted, one a seed."""
-    return [float(r[column]) for r in rows if all(r[k] == v for k, v in wanted.items())]
-
-
-def map_of(rows, model, index):
-    """MAP@10 of the test queries, one a seed."""
-    return pick(rows, "test MAP@10", model=model, queries="query", index=index, by="fused")
-
-
-def score(rows, column, index, by="fused", queries="query"):
-    """A function of a model's name that gives its cell; baselines need no index."""
-    where = {"queries": queries, "by": by}
-
-    def cell(name):
-        of = "" if name in BASELINES else index
-        return spread(pick(rows, column, model=name, index=of, **where))
-
-    return cell
-
-
-def about(settings, rows, index):
-    """What is said above the scores under an index."""
-    counts = [max(pick(rows, f"{part} queries", queries="query")) for part in ("dev", "test")]
-    how = "Transform {transform}, calibration {calibration}, fusion {fusion}, weights {weights}."
-    return (
-        "{:.0f} development and {:.0f} test queries, percent, mean ± standard deviation over "
-        "seeds. ".format(*counts)
-        + how.format(**settings["indexes"][index])
+def main_section(settings, found, names):
+    """Every model, read as did best on the dev queries: the test queries."""
+    first = next(iter(settings["models"]))
+    header = ["MAP@10 (MAR@10)", "seeds"]
+    for column in COLUMNS:
+        ahead = [] if column == "paper" else [f"{labels(settings)[first]} ahead by"]
+        header += [COLUMNS[column], *ahead]
+    lines = []
+    for name, label in names.items():
+        of = [row for row in found["scores"] if row["model"] == name]
+        line = [label, str(len({row["seed"] for row in of}))]
+        for column in COLUMNS:
+            scores = [pick(of, score, column=column) for score in ("MAP@10", "MAR@10")]
+            line.append(f"{spread(scores[0])} ({mean(scores[1]):.1f})" if scores[0] else "")
+            if column != "paper":
+                rows = [r for r in found["paired"] if r["model"] == name and r["column"] == column]
+                line.append("".join(map(ahead_by, rows)))
+        paper = settings["models"].get(name, {}).get("paper", {}).get("test")
+        lines.append([*line, f"{paper[1]:.1f} ({paper[0]:.1f})" if paper else ""])
+    text = (
+        f"{found['scores'][0]['queries']} test queries, percent, mean ± standard deviation over "
+        "seeds; in square brackets 95% paired bootstrap intervals over queries. Layers and weights "
+        "of each cell but the paper's were chosen on the dev queries."
     )
+    return table("Same-product search", text, [*header, "the paper, on its own data"], lines)
 
 
-def published(settings, what, name):
-    """The cell of the paper's figures; ``what`` is "test" or "acc_test"."""
-    found = settings["models"].get(name, {}).get("published", {}).get(what, ())
-    return " / ".join(f"{value:.2f}" for value in found)
+def ahead_by(row):
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(float(row[key]) for key in ("ahead", "low", "high")))
 
 
-def facts(trainings):
-    """Columns of what each training took."""
-    rows = {row["model"]: row for row in trainings}
+def readout_section(rows, names):
+    """What each embedding finds alone, and what was chosen: the dev queries."""
+    lines = []
+    for name, label in names.items():
+        of = [row for row in rows if row["model"] == name]
+        cells = []
+        shown = [("alone", weights) for weights in PARTS.values()] + [("words", DEFAULT)]
+        for column, weights in shown:
+            asked = {"column": column, "weights": weights}
+            layers = [spread(pick(of, "dev", layers=way, **asked)) for way in ("last", "all")]
+            cells.append(" / ".join(filter(None, layers)))
+        for column in ("words", "features", "alone"):
+            chosen = [r for r in of if r["column"] == column and r["chosen"] == "1"]
+            ways = [f"{r['layers']} {r['weights']}".strip() for r in chosen]
+            cells.append(", ".join(dict.fromkeys(ways)))
+        if any(cells):
+            lines.append([label, *cells])
+    text = (
+        "Dev queries. MAP@10 of each embedding alone and of the default weights with words, read "
+        "from the last layer / from all layers; then the layers and the weights of global, title, "
+        "image and words that did best."
+    )
+    header = ["MAP@10", *PARTS, "default", *(f"chosen {COLUMNS[c]}" for c in list(COLUMNS)[:3])]
+    return table("Readouts", text, header, lines)
 
-    def column(form):
-        return lambda name: form(rows[name]) if name in rows else ""
 
-    return {
-        "parameters": column(lambda row: f"{float(row['parameters (M)']):.1f} M"),
-        "updates": column(lambda row: f"{row['updates']} x {row['batch']}"),
-        "training": column(lambda row: f"{float(row['minutes']):.1f} min"),
-    }
+def training_section(rows, names):
+    """What each training took."""
+    if not rows:
+        return
+    lines = []
+    for name, label in names.items():
+        of = [row for row in rows if row["model"] == name]
+        if of:
+            updates = f"{of[0]['updates']} x {of[0]['batch']}"
+            cells = [f"{float(of[0]['parameters']) / 1e6:.1f} M", updates, of[0]["lr"]]
+            best = ", ".join(row["checkpoint"] for row in of)
+            minutes = f"{mean(pick(of, 'minutes')):.1f}"
+            lines.append([label, *cells, of[0]["trials"], best, minutes])
+    header = ["model", "parameters", "updates x products", "learning rate"]
+    header += ["trials: dev MAP@10", "checkpoint taken, by seed", "minutes"]
+    text = "Learning rates and checkpoints were chosen on the dev queries."
+    yield table("Trainings", text, header, lines)
 
 
-def category_section(settings, rows):
+def curve_section(found, names):
+    """The first seed of each model over its updates, where there are more than a few points."""
+    keys = ("map10", *(f"map10_{part}" for part in PARTS))
+    for name, label in names.items():
+        rows = [row for row in found["curves"] if row["model"] == name]
+        rows = [row for row in rows if row["seed"] == rows[0]["seed"]]
+        if len(rows) < 4:
+            continue
+        start = [r for r in found["readouts"] if r["model"] == f"{name} untrained"]
+        start = [r for r in start if r["column"] in ("words", "alone") and r["layers"] == "all"]
+        at = [pick(start, "dev", weights=w)[:1] for w in (DEFAULT, *PARTS.values())]
+        lines = [[row["updates"], *(spread([float(row[key])]) for key in keys)] for row in rows]
+        header = ["updates", "default, with words", *PARTS]
+        text = "MAP@10 of the dev queries; 0: random weights."
+        yield table(f"{label}, over updates", text, header, [["0", *map(spread, at)], *lines])
+
+
+def category_section(settings, rows, names):
     """Leaf-category prediction of valid and test."""
     if not rows:
-        return None
-
-    def column(split, metric):
-        return lambda name: spread(pick(rows, metric, model=name, split=split))
-
+        return
     shown = [(split, f"Acc@{k}") for split in ("valid", "test") for k in (1, 5)]
-    columns = {f"{split} {metric}": column(split, metric) for split, metric in shown}
-    columns["paper, test Acc@1 / Acc@5"] = partial(published, settings, "acc_test")
+    lines = []
+    for name in dict.fromkeys(row["model"] for row in rows):
+        cells = [spread(pick(rows, m, model=name, split=split)) for split, m in shown]
+        paper = settings["models"][name]["paper"].get("acc_test", ())
+        lines.append([names[name], *cells, " / ".join(f"{value:.2f}" for value in paper)])
     counts = [pick(rows, "with_category", split=split)[0] for split in ("valid", "test")]
+    header = ["model", *(f"{split} {m}" for split, m in shown), "paper, test Acc@1 / Acc@5"]
     text = "Percent of {:.0f} and {:.0f} products.".format(*counts)
-    return section("Leaf-category prediction", text, cells(labels(settings, rows), columns))
-
-
-def index_section(settings, rows, names):
-    """What the options of the index are worth."""
-    shown = {name: names[name] for name in ("item", "item-views", "untrained") if name in names}
-    if not shown:
-        return None
-    keys = ("transform", "calibration", "fusion", "weights")
-    asked = [(i, "fused", [o[key] for key in keys]) for i, o in settings["indexes"].items()]
-    for index in ends(settings):
-        transform = settings["indexes"][index]["transform"]
-        asked += [(index, by, [transform, "", f"{by} alone", ""]) for by in EMBEDDINGS]
-    lines = [[*keys, *shown.values()]]
-    for index, by, start in asked:
-        lines.append([*start, *map(score(rows, "test MAP@10", index, by), shown)])
-    return section("What the index is worth", "MAP@10 of the test queries.", lines)
-
-
-def ablation_section(settings, rows):
-    """ITEm with something taken away or added, on the test queries."""
-    done, names = {row["model"] for row in rows}, {}
-    changes = {n: change for n, change in settings["ablations"].items() if n in done}
-    if not changes:
-        return None
-    for base in dict.fromkeys(change["of"] for change in settings["ablations"].values()):
-        label = names[base] = settings["models"][base]["label"]
-        names.update({n: f"{label}: {c['label']}" for n, c in changes.items() if c["of"] == base})
-    first, last = ends(settings)
-    columns = {"paper's index": score(rows, "test MAP@10", first)}
-    for by in ("fused", *EMBEDDINGS):
-        columns[f"default index, {by}"] = score(rows, "test MAP@10", last, by)
-    columns["seeds"] = lambda name: str(len(map_of(rows, name, first)))
-    return section("Ablations", "MAP@10 of the test queries.", cells(names, columns, "MAP@10"))
-
-
-def balances(out, runs):
-    """How scores fall when a query's title or photo is taken away or replaced: list of str."""
-    shown = [
-        (run, out / "runs" / run.folder / "balance" / "balance.md") for run in runs if run.drawn
-    ]
-    found = [
-        f"### {run.entry['label']}, seed {run.seed}\n\n{path.read_text(encoding='utf-8')}"
-        for run, path in shown
-        if path.exists()
-    ]
-    return ["## Modality balance\n", *found] if found else []
+    yield table("Leaf-category prediction", text, header, lines)
 
 
 def spread(values):

@@ -241,7 +241,7 @@ def test_rows_of_a_product_come_as_views_of_one_another_only_where_asked_for(dat
         return epochs(task(data_bin, view_contrast_weight=1.0, **settings), "train", 1)[0][0]
 
     rows = len(read_table(data_bin / "items" / "train.tsv"))
-    siblings = "fairseq_item.tasks.item_pretraining.open_siblings"
+    siblings = "fairseq_item.tasks.second_views.open_siblings"
     for products, known in ((["p1"] * rows, True), ([""] * rows, False)):
         monkeypatch.setattr(siblings, lambda *_, names=products: Siblings(names))
         assert "product" not in batch()
