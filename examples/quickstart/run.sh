@@ -143,6 +143,7 @@ search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and 
     shift
     item-embed --checkpoint "$model" --data "$data" --splits train,valid,test \
         --out "$embeddings/index" --also "query=$embeddings/query" \
+        --also "query:image=$embeddings/photo" --also "query:title=$embeddings/title" \
         --also "$fit_split=$embeddings/fit" "$@"
     item-index "$embeddings/index" --out "$out/index/$name" "${fit[@]}" \
         --fit-queries "$embeddings/fit"
@@ -152,6 +153,10 @@ search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and 
     done
     item-search "$out/index/$name" --queries "$embeddings/query" --fusion sum \
         --out "$out/hits/$name-unfitted.tsv"
+    for by in photo title; do # queries that have nothing else
+        item-search "$out/index/$name" --queries "$embeddings/$by" \
+            --out "$out/hits/$name-only-$by.tsv"
+    done
 }
 search trained --features none
 search untrained --features none --untrained
@@ -162,6 +167,7 @@ if [ $pretrained = yes ]; then
     search features
     search untrained-features --untrained
     item-baseline features --data "$data" --out "$out/hits/rival.tsv"
+    item-baseline features --data "$data" --weights 0 1 --out "$out/hits/rival-only-photo.tsv"
 fi
 item-gallery --hits "$out/hits/$best-fused.tsv" --truth "$out/queries/truth.tsv" \
     --index "$out/index/$best" --data "$data" --image-root "$images" \

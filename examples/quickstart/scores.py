@@ -23,8 +23,19 @@ ROWS = [
     ("BM25 on titles", "bm25"),
     ("BM25 + features", "rival"),
 ]
-# Only where the extra "pretrained" is installed.
-WITH_FEATURES = ("features-fused", "features-unfitted", "untrained-features-fused", "rival")
+# Queries that have nothing but their photo, or their title.
+PHOTO_ONLY = [
+    ("ITEm + features, photo only", "features-only-photo"),
+    ("ITEm, photo only", "trained-only-photo"),
+    ("untrained + features, photo only", "untrained-features-only-photo"),
+    ("untrained, photo only", "untrained-only-photo"),
+    ("features, photo only", "rival-only-photo"),
+]
+TITLE_ONLY = [
+    ("ITEm, title only", "trained-only-title"),
+    ("untrained, title only", "untrained-only-title"),
+    ("BM25, title only", "bm25"),
+]
 
 
 def main(argv=None):
@@ -32,10 +43,19 @@ def main(argv=None):
     parser.add_argument("folder", help="what run.sh wrote")
     folder = Path(parser.parse_args(argv).folder)
     truth = read_truth(folder / "queries" / "truth.tsv")
+    groups = [score(folder / "hits", rows, truth) for rows in (ROWS, PHOTO_ONLY, TITLE_ONLY)]
+    scores = {label: row for group in groups for label, row in group.items()}
+    with atomic_path(folder / "scores.json") as path:
+        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write("\n".join(map(table, groups)))
+
+
+def score(hits, rows, truth):
+    """label -> scores of each row whose hits are there, and of its gap to the first one."""
     scores, first = {}, None
-    for label, name in ROWS:
-        path = folder / "hits" / f"{name}.tsv"
-        if name in WITH_FEATURES and not path.exists():
+    for label, name in rows:
+        path = hits / f"{name}.tsv"
+        if not path.exists():  # without the extra "pretrained"
             continue
         found = score_queries(read_hits(path), truth, 10)
         scores[label] = summarise(found, 10)
@@ -47,9 +67,7 @@ def main(argv=None):
             scores[label]["behind_first"] = round(float(gain.mean()), 2)
             ends = bootstrap_interval(gain)
             scores[label]["behind_first_ci95"] = [round(end, 2) for end in ends]
-    with atomic_path(folder / "scores.json") as path:
-        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(table(scores))
+    return scores
 
 
 def table(scores):
@@ -57,10 +75,10 @@ def table(scores):
 
     The gap is that of each query, averaged: positive where the first row is better.
     """
-    lines = [f"{'':28s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
+    lines = [f"{'':32s} {'MAR@10':>7s} {'MAP@10':>7s}   95% interval   first row better by"]
     for label, row in scores.items():
         low, high = row["MAP@10_ci95"]
-        line = f"{label:28s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
+        line = f"{label:32s} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}   {low:.2f} to {high:.2f}"
         if "behind_first" in row:
             least, most = row["behind_first_ci95"]
             line += f"   {row['behind_first']:.2f} ({least:.2f} to {most:.2f})"

@@ -56,9 +56,13 @@ search() { # search NAME EMBED_FLAGS...
     local name=$1 embeddings=$out/embeddings/$1 weights
     shift
     item-embed --checkpoint "$model" --data "$data" --splits train,valid \
-        --out "$embeddings/index" --also "query=$embeddings/query" "$@"
+        --out "$embeddings/index" --also "query=$embeddings/query" \
+        --also "query:image=$embeddings/photo" --also "query:title=$embeddings/title" "$@"
     item-index "$embeddings/index" --out "$out/index/$name"
     item-search "$out/index/$name" --queries "$embeddings/query" --out "$hits/$name/default.tsv"
+    for only in photo title; do
+        item-search "$out/index/$name" --queries "$embeddings/$only" --out "$hits/$only/$name.tsv"
+    done
     if [ "$choose" != yes ]; then return; fi
     for weights in "0.5 1 0.5 0" "0.5 0 0 1" "0 0 0.5 1" "0.5 0 1 1" "1 0 0.5 1" "0.5 0.5 0.5 1"; do
         # global, title, image, lexical
@@ -67,7 +71,7 @@ search() { # search NAME EMBED_FLAGS...
             --out "$hits/$name/weights ${weights}.tsv"
     done
 }
-mkdir -p "$hits"/{item,untrained,item-features,untrained-features,tfidf,bm25,features}
+mkdir -p "$hits"/{item,untrained,item-features,untrained-features,tfidf,bm25,features,photo,title}
 search item --features none
 search untrained --features none --untrained
 if [ $pretrained = yes ]; then
@@ -78,14 +82,17 @@ baseline() { # baseline METHOD FILE FLAGS...
     local method=$1 file=$2
     shift 2
     item-baseline "$method" --queries "$data/items/query.tsv" \
-        --index "$data"/items/{train,valid}.tsv --out "$hits/$method/$file.tsv" "$@"
+        --index "$data"/items/{train,valid}.tsv --out "$hits/$file.tsv" "$@"
 }
-baseline tfidf default
-baseline bm25 default
+for method in tfidf bm25; do
+    baseline $method $method/default
+    cp "$hits/$method/default.tsv" "$hits/title/$method.tsv"
+done
 if [ $pretrained = yes ]; then
-    baseline features default
+    baseline features features/default
+    baseline features photo/features --weights 0 1
     for weights in $([ "$choose" != yes ] || echo "1,0.25 1,1 0,1"); do
-        baseline features "weights ${weights/,/ }" \
+        baseline features "features/weights ${weights/,/ }" \
             --weights "${weights%,*}" "${weights#*,}"
     done
 else

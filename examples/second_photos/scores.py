@@ -1,7 +1,8 @@
 """Print the scores of a folder that run.sh wrote, and write them to scores.json there.
 
-Of each method there are two rows: as it comes, and with the weights that did best on dev queries.
-Scores are those of test queries, which no choice has seen.
+Of each method there are two rows: as it comes, and with the weights that did best on dev queries;
+of queries by their photo or title alone one, as it comes. Scores are those of test queries, which
+no choice has seen.
 
 usage: python examples/second_photos/scores.py FOLDER
 """
@@ -29,10 +30,18 @@ METHODS = {
     "bm25": "BM25 of titles",
     "features": "BM25 + pretrained image",
 }
+# What is asked by a photo or a title alone: folders of hits.
+ALONE = {
+    "photo": {
+        **{name: label for name, label in METHODS.items() if label.startswith("ITEm")},
+        "features": "pretrained image",
+    },
+    "title": {name: METHODS[name] for name in ("item", "untrained", "tfidf", "bm25")},
+}
 
 
 def score_all(folder):
-    """Scores of every hits file of a method: choice -> {"dev", "test"} -> ``metrics.Scores``."""
+    """Scores of every hits file of a folder: its name -> {"dev", "test"} -> ``metrics.Scores``."""
     truth = read_truth(folder.parents[1] / "benchmark" / "truth.tsv")
     found = {}
     for path in sorted(folder.glob("*.tsv")):
@@ -43,26 +52,31 @@ def score_all(folder):
 
 
 def rows_of(folder):
-    """(label, choice, {"dev", "test"} -> ``metrics.Scores``) of each row."""
+    """(query, label, choice, {"dev", "test"} -> ``metrics.Scores``) of each row."""
     for method, label in METHODS.items():
         found = score_all(folder / "hits" / method)
         if found:
-            yield label, "default", found["default"]
+            yield "whole", label, "default", found["default"]
         if len(found) > 1:
             best = max(found, key=lambda choice: found[choice]["dev"].precision.mean())
-            yield label, f"{best}, chosen on dev", found[best]
+            yield "whole", label, f"{best}, chosen on dev", found[best]
+    for query, methods in ALONE.items():
+        found = score_all(folder / "hits" / query)
+        for method, label in methods.items():
+            if method in found:
+                yield query, label, f"{query} only", found[method]
 
 
 def summaries(folder, bootstrap, seed):
-    rows, first = [], None
-    for label, choice, scores in rows_of(folder):
-        row = {"method": label, "choice": choice}
+    rows, first = [], {}
+    for query, label, choice, scores in rows_of(folder):
+        row = {"method": label, "choice": choice, "query": query}
         row[f"dev MAP@{K}"] = percent(scores["dev"].precision.mean())
         row |= summarise(scores["test"], K, bootstrap, seed)
-        if first is None:
-            first = scores["test"]
-        else:
-            row["first_ahead"] = compare(first, scores["test"], K, bootstrap, seed)[f"MAP@{K}"]
+        if query in first:
+            gap = compare(first[query], scores["test"], K, bootstrap, seed)
+            row["first_ahead"] = gap[f"MAP@{K}"]
+        first.setdefault(query, scores["test"])
         rows.append(row)
     if not rows:
         raise InputError(f"{folder} has no hits; run run.sh first")
@@ -70,11 +84,13 @@ def summaries(folder, bootstrap, seed):
 
 
 def table(rows):
-    """Plain text; the gap to the first row is that of each query, averaged."""
-    lines = [f"{'':54s} {'dev MAP':>7s} {'MAR@10':>7s} {'MAP@10':>7s}   first row better by"]
+    """Plain text; the gap to the first row of such queries is that of each query, averaged."""
+    lines = [f"{'':62s} {'dev MAP':>7s} {'MAR@10':>7s} {'MAP@10':>7s}   first row better by"]
     for row in rows:
+        if "first_ahead" not in row and row is not rows[0]:
+            lines.append("")
         name = f"{row['method']} ({row['choice']})"
-        line = f"{name:54s} {row['dev MAP@10']:7.2f} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}"
+        line = f"{name:62s} {row['dev MAP@10']:7.2f} {row['MAR@10']:7.2f} {row['MAP@10']:7.2f}"
         if "first_ahead" in row:
             ahead = row["first_ahead"]
             low, high = ahead.get("ci95", ("-", "-"))

@@ -22,7 +22,13 @@ from fairseq_item.commands.common import (
 from fairseq_item.errors import InputError
 from fairseq_item.folders import check_replaceable
 from fairseq_item.modules.precision import resolve_compute_dtype
-from fairseq_item.search.embed import choose_device, embed_rows, open_features, open_products
+from fairseq_item.search.embed import (
+    choose_device,
+    embed_rows,
+    open_features,
+    open_products,
+    take_away,
+)
 from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter, is_embeddings_file
 
 logger = logging.getLogger(__name__)
@@ -42,8 +48,9 @@ def parser() -> Parser:
         type=_folder,
         action="append",
         default=[],
-        metavar="SPLITS=DIR",
-        help="embed further splits to a folder of their own, with the model that is loaded",
+        metavar="SPLITS[:image]=DIR",
+        help="embed further splits to a folder of their own, with the model that is loaded; "
+        "SPLITS:image=DIR and SPLITS:title=DIR by their image or title alone, as queries",
     )
     add_computing(p)
     p.add_argument("--dtype", choices=("float16", "float32"), default="float32", help="as stored")
@@ -74,7 +81,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
-    outs = [Path(out).resolve() for out in (args.out, *(out for _, out in args.also))]
+    outs = [Path(out).resolve() for out in (args.out, *(out for *_, out in args.also))]
     for out in outs:
         check_replaceable(out, is_embeddings_file)
         if outs.count(out) > 1:
@@ -91,26 +98,31 @@ def main(argv: Sequence[str] | None = None) -> None:
         torch.manual_seed(args.seed)
         hub.model.reset_parameters()
         start(hub.model, hub.cfg.model, hub.dictionary)
-    for names, out in [(args.splits, args.out), *args.also]:
-        _embed(args, hub, names, out, rank, world)
+    for names, modality, out in [(args.splits, None, args.out), *args.also]:
+        _embed(args, hub, names, modality, out, rank, world)
     _leave_group()
 
 
 def _folder(text):
-    """Splits and the folder they go to: ``query=embeddings/query``."""
+    """Splits, what is left of them, None for all, and where they go: ``query:image=photos``."""
     names, separator, out = text.partition("=")
-    if not separator or not out:
-        raise argparse.ArgumentTypeError(f"'{text}' is not SPLITS=DIR")
-    return splits(names), out
+    names, colon, modality = names.partition(":")
+    if not separator or not out or (colon and modality not in ("image", "title")):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not SPLITS=DIR, SPLITS:image=DIR or SPLITS:title=DIR"
+        )
+    return splits(names), modality or None, out
 
 
-def _embed(args, hub, names, out, rank, world):
+def _embed(args, hub, names, modality, out, rank, world):
     """Embed the splits ``names`` to ``out``; of several processes each does its share."""
     items, dataset = open_products(args.data, names, hub)
     if not len(items):
         raise InputError(f"{args.data} has no products in {','.join(names)}; embed another split")
     features = open_features(args.data, names, args.features)
-    with _open_writer(args, hub, items, features, names, out, rank) as writer:
+    if modality:
+        items, dataset, features = take_away(items, dataset, features, modality)
+    with _open_writer(args, hub, items, features, names, modality, out, rank) as writer:
         start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
         embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers, features)
         writer.flush()
@@ -122,7 +134,7 @@ def _embed(args, hub, names, out, rank, world):
         say(f"{len(items)} embeddings of 3 x {hub.dim} values{joined} in {out}")
 
 
-def _open_writer(args, hub, items, features, names, out, rank):
+def _open_writer(args, hub, items, features, names, modality, out, rank):
     """Rank 0 makes the folder, the others join it."""
     if rank == 0:
         meta = {
@@ -131,6 +143,7 @@ def _open_writer(args, hub, items, features, names, out, rank):
             "untrained": args.untrained,
             "data": str(Path(args.data).resolve()),
             "splits": ",".join(names),
+            "only": modality,
             "features": None if features is None else features.network,
         }
         dims = dict.fromkeys(EMBEDDINGS, hub.dim)

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, SequentialSampler, Subset
 
+from fairseq_item.data.composed import only
 from fairseq_item.data.features import Features, has_features
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import ItemDataset
@@ -79,6 +81,34 @@ def open_features(data, splits, choice="auto"):
     if choice == "none" or not has_features(data, splits):
         return None
     return Features.open(data, splits)
+
+
+def take_away(items, dataset, features, modality):
+    """Products as they are by their "title" or their "image" alone: what can be known of them.
+
+    Args:
+        items, dataset: of :func:`open_products`.
+        features: of :func:`open_features`.
+        modality: what is left.
+
+    Returns:
+        the three for that.
+    """
+    if modality == "image":
+        items = Table.of([{**row, "title": ""} for row in items.dicts()])
+    elif features is not None:
+        features = _Absent(features.network)
+    return items, only(dataset, modality), features
+
+
+class _Absent:
+    """The features of products that have no image."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def __getitem__(self, rows):
+        return np.zeros((rows.stop - rows.start, self.network["dim"]), np.float32)
 
 
 def embed_rows(hub, dataset, writer, start, stop, batch_size, workers, features=None):

