@@ -29,6 +29,7 @@ COMMANDS = (
     "gallery",
     "balance",
     "serve",
+    "duplicates",
     "options",
     "export",
     "attention",

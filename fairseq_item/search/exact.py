@@ -41,7 +41,7 @@ def search_exactly(batch, device="cpu"):
     """
     arithmetic = (Cpu if device == "cpu" else Gpu)(device)
     rough = RoughScores(batch, arithmetic)
-    error = _error(batch)
+    error = rough_error(batch)
     # What the k-th best is known to reach; a query without embeddings has no answers.
     floor = np.where(batch.present.any(axis=1), -np.inf, np.inf)
     query, row, score = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -83,7 +83,7 @@ def _prune(query, row, score, floor, error, width):
     return query[kept], row[kept], score[kept]
 
 
-def _error(batch):
+def rough_error(batch):
     """How far rough scores may be from exact ones: (q,) float64."""
     scales, shifts = batch.fuser.linear()
     error = np.full(len(batch), 10.0**-DECIMALS * scales.sum())

@@ -14,13 +14,12 @@ import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.reports.gallery import decided_by
-from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import SIMILARITIES, Hit
 from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.item_queries import as_queries
 from fairseq_item.search.query_model import QueryModel, model_of
 from fairseq_item.search.search import check_dims, fused_search
-from fairseq_item.search.transforms import Identity
 from fairseq_item.serve.filters import NAMES, Filters
 from fairseq_item.serve.images import DEFAULT_SPLITS, ItemImages, embedded_from
 
@@ -164,8 +163,8 @@ class Engine:
             # Probabilities were fitted on queries that have both; without one they mislead.
             weights = self._fuser.weights
         if query.item is not None:
-            index, asked = self._as_query(query.item)
-            exclude = [self.row(query.item)]
+            exclude = np.array([self.row(query.item)])
+            index, asked = as_queries(index, exclude)
         else:
             asked = self.model.embed(query.title, query.image)
             asked["lexical"] = [query.title or ""]
@@ -188,15 +187,6 @@ class Engine:
             "probabilities": weights is None and bool(index.meta.get("fit")),
             "index": self.digest,
         }
-
-    def _as_query(self, item):
-        """The index for queries that are transformed already, and an item of it as one."""
-        row = self.row(item)
-        index = copy(self.index)
-        index.transforms = dict.fromkeys(EMBEDDINGS, Identity())
-        asked = {name: index.vectors[name][np.array([row])] for name in EMBEDDINGS}
-        asked["lexical"] = [index.items[row].get("title", "")]
-        return index, asked
 
     def _answer(self, rank, row, score, similarities, fuser):
         values = similarities.tolist()

@@ -8,7 +8,7 @@ import torch
 
 from fairseq_item.search.calibration import Affine
 from fairseq_item.search.embeddings import EMBEDDINGS, normalise
-from fairseq_item.search.exact import Cpu, Gpu, RoughScores, _error, _prune, search_exactly
+from fairseq_item.search.exact import Cpu, Gpu, RoughScores, _prune, rough_error, search_exactly
 from fairseq_item.search.fusion import Batch, Fuser
 from fairseq_item.search.transforms import Identity
 from fairseq_item.search.vectors import Vectors, to_int8
@@ -53,7 +53,7 @@ def made(widths, dtype, kind, seed=0):
 @pytest.mark.parametrize("widths", [(5, 3, 2), (33, 64, 2), (256, 256, 256)])
 def test_error_is_within_its_bound(widths, dtype, kind, device):
     batch = made(widths, dtype, kind)
-    rough, error = RoughScores(batch, arithmetic(device)), _error(batch)
+    rough, error = RoughScores(batch, arithmetic(device)), rough_error(batch)
     assert (error > 0).all()
     assert (error < 0.01).all()
     for start, stop in [(0, 64), (64, 90), (89, 90), (0, 90)]:
