@@ -90,7 +90,7 @@ def main(argv=None):
     known = {tuple(rows): p for rows, p in zip(pairs.rows.tolist(), pairs.probability.tolist())}
     _write(args.out, index.items, groups, known)
     count = sum(map(len, groups))
-    say(f"{len(groups)} groups of {count} items in {args.out}; {_told(pairs)}")
+    say(f"{len(groups)} groups with {count} items in {args.out}; {_told(pairs)}")
     if labels is not None:
         show(score_groups(groups, labels))
     if args.gallery:

@@ -59,7 +59,7 @@ def test_groups(shop, capsys):
         assert len({row["probability"] for row in items}) == 1
         assert 0.5 <= float(items[0]["probability"]) <= 1
     told, scores, shown = capsys.readouterr().out.splitlines()
-    assert "12 groups of 24 items" in told
+    assert "12 groups with 24 items" in told
     assert "expected to be wrong" in told
     found = json.loads(scores)
     assert (found["pairs"], found["true_pairs"]) == (12, 12)
