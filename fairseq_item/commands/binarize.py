@@ -33,7 +33,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     root = Path(args.data_bin)
-    names = [name for listed in args.splits or () for name in listed]
+    names = list(dict.fromkeys(name for listed in args.splits or () for name in listed))
     names = names or sorted(path.stem for path in (root / "items").glob("*.tsv"))
     if not names:
         raise InputError(f"{root / 'items'} has no .tsv file; run item-pack first")

@@ -249,6 +249,9 @@ def run(main: Callable[[Any], object], argv: Sequence[str] | None = None) -> NoR
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s | %(levelname)s | %(message)s", stream=sys.stderr
     )
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that are no text
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main(argv)
         sys.stdout.flush()

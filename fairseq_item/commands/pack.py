@@ -11,6 +11,8 @@ from fairseq_item.errors import InputError
 from fairseq_item.preprocess.pack import Paths, pack_split
 from fairseq_item.preprocess.pack_workers import ImageSettings
 
+LARGEST = 4096  # side of stored images in pixels
+
 
 def build_parser():
     parser = Parser(__doc__)
@@ -72,10 +74,12 @@ def check_settings(args):
             f"--image-size {args.image_size} is not a multiple of --patch-size {args.patch_size}; "
             "choose sizes that fit"
         )
+    if args.image_size > LARGEST:
+        raise InputError(f"--image-size {args.image_size} is more than {LARGEST}; use 256 or so")
     if args.jpeg_quality > 95:
         raise InputError(f"--jpeg-quality {args.jpeg_quality} is not between 1 and 95")
-    name = args.split
-    if not name or "/" in name or name.startswith(".") or len(name.encode()) > 200:
+    name = args.split or "."
+    if not name.isprintable() or "/" in name or name.startswith(".") or len(name.encode()) > 200:
         raise InputError(f"--split '{name}' is not a name for files; use one such as train")
 
 
