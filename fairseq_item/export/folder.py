@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 
 import fairseq_item
 from fairseq_item.data.dictionary import load_dictionary
+from fairseq_item.data.image_store_meta import LARGEST as LARGEST_IMAGE
+from fairseq_item.data.images import FITS
 from fairseq_item.data.titles import TOKENIZERS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.export import card
@@ -168,9 +170,17 @@ def read_config(folder):
         raise InputError(
             f"{path} has version {config.get('version')}, this program reads {VERSION}; {MEND}"
         )
-    needed = {"digest": str, "model": dict, "stored_image_size": int, "fit": str, "files": dict}
-    for name, kind in needed.items():
-        if not isinstance(config.get(name), kind):
+    categories = config.get("categories") or []
+    right = {
+        "digest": isinstance(config.get("digest"), str),
+        "model": isinstance(config.get("model"), dict),
+        "files": isinstance(config.get("files"), dict),
+        "fit": config.get("fit") in FITS,
+        "stored_image_size": config.get("stored_image_size") in range(1, LARGEST_IMAGE + 1),
+        "categories": isinstance(categories, list) and all(isinstance(c, str) for c in categories),
+    }
+    for name, is_right in right.items():
+        if not is_right:
             raise InputError(f"{path} is damaged ({name} is missing or wrong); {MEND}")
     return config
 
@@ -195,10 +205,10 @@ def load(folder, device="cpu"):
     if WEIGHTS not in config["files"]:
         raise InputError(f"{folder} has no {WEIGHTS}; run item-export --format safetensors")
     cfg = OmegaConf.create(config["model"])
-    cfg.compute_dtype = resolve_compute_dtype(cfg, device)
     dictionary = load_dictionary(folder / "dict.txt")
     categories = config.get("categories")
     model = _load_weights(folder / WEIGHTS, cfg, dictionary, categories)
+    cfg.compute_dtype = model.cfg.compute_dtype = resolve_compute_dtype(model.cfg, device)
     tokenizer = open_tokenizer(folder)
     hub = ItemHubInterface(
         model,
@@ -241,8 +251,14 @@ def _load_weights(path, cfg, dictionary, categories):
             model.add_classifier(len(categories))
         return model
 
-    with torch.device("meta"):  # shapes only: no memory is taken
-        planned = {name: tuple(value.shape) for name, value in make().state_dict().items()}
+    try:
+        with torch.device("meta"):  # shapes only: no memory is taken
+            planned = {name: tuple(value.shape) for name, value in make().state_dict().items()}
+    except InputError:
+        raise
+    except Exception as error:  # of settings that no model has: OmegaConf's, torch's, Python's
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path.parent / CONFIG} has settings of no model: {reason}") from None
     wrong = [name for name in shapes if planned.get(name) != shapes[name]]
     if wrong:
         raise InputError(

@@ -39,7 +39,7 @@ class PatchImagesConfig:
 class ShowsPatches:
     """A pre-training task whose configuration is a :class:`PatchImagesConfig`, besides what it is.
 
-    The products are the first of the valid split, masked in the same way at each validation. One
+    The products are spread over the valid split, masked in the same way at each validation. One
     process writes; no random number is drawn.
     """
 
@@ -84,19 +84,24 @@ class ShowsPatches:
         return self._writer
 
 
+def spread(count, size):
+    """``count`` of ``size`` rows, or all, the first and the last among them: list of int."""
+    return np.linspace(0, size - 1, min(count, size)).astype(int).tolist()
+
+
 @torch.no_grad()
 def draw(model, dataset, count):
-    """The first products of a dataset below one another, each as four images: see ``TAG``.
+    """Some products of a dataset below one another, each as four images: see ``TAG``.
 
     Args:
         model: ITEm; it is in evaluation mode while this runs.
         dataset: ``ItemDataset`` with masked patches.
-        count: products, at most.
+        count: products, at most; see :func:`spread`.
 
     Returns:
         float32 (height, width, 3) in [0, 1].
     """
-    batch = dataset.collater(dataset.__getitems__(range(min(count, len(dataset)))))
+    batch = dataset.collater(dataset.__getitems__(spread(count, len(dataset))))
     device, was_training = next(model.parameters()).device, model.training
     inputs = {name: value.to(device) for name, value in batch["net_input"].items()}
     model.eval()

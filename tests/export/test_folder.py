@@ -120,7 +120,13 @@ def config_with(path, **changes):
         ({"encoder_layers": 3}, "does not fit"),
         ({"_name": "transformer"}, "which this plugin does not know"),
         ({"version": 2}, "has version 2"),
+        ({"encoder_layers": "many"}, "settings of no model"),
+        ({"encoder_embed_dim": -4}, "encoder-embed-dim"),
+        ({"nonsense": 3}, "settings of no model"),
         ({"model": 3}, "model is missing or wrong"),
+        ({"stored_image_size": 1_000_000}, "stored_image_size is missing or wrong"),
+        ({"fit": "bend"}, "fit is missing or wrong"),
+        ({"categories": {"a": 1}}, "categories is missing or wrong"),
         ({"categories": ["a", "b"]}, "does not fit"),
     ],
 )

@@ -49,10 +49,10 @@ def test_only_masked_patches_differ_from_the_true_image(model, dataset):
     assert image.min() >= 0
     assert image.max() <= 1
     found = cells(image, 3)
-    for row in range(3):
+    for row, product in enumerate(patch_images.spread(3, len(dataset))):
         patches = [patchify(np.ascontiguousarray(found[row, column]), PATCH) for column in range(4)]
         seen, mim, gmim, true = patches
-        inputs = dataset.collater(dataset.__getitems__([row]))["net_input"]
+        inputs = dataset.collater(dataset.__getitems__([product]))["net_input"]
         np.testing.assert_allclose(true, inputs["patches"][0] / 255, atol=1e-6)
         masked = np.zeros(len(true), bool)
         masked[inputs["masked_patches"]] = True
