@@ -71,15 +71,20 @@ for split in train valid test; do
         "set SPLIT_OPTIONS, such as SPLIT_OPTIONS=--ignore-split-column"
 done
 
-has_groups() { # has_groups FILE NUMBER: whether so many products have several rows
+has_groups() { # has_groups FILE NUMBER: whether so many products have rows of different titles
     awk -F'\t' -v least="$2" '
-        NR == 1 { for (i = 1; i <= NF; i++) if ($i == "product") column = i; next }
-        column && $column != "" && ++seen[$column] == 2 { found++ }
+        NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+        !("product" in column) { exit }
+        { product = $column["product"]; title = $column["title"] }
+        product == "" { next }
+        !(product in titles) { titles[product] = title }
+        titles[product] != title && !(product in several) { several[product]; found++ }
         END { exit found < least }' "$1"
 }
 
 # Same-product search needs second listings of known products: real ones where the catalogue has
-# some groups of listings, else made from the test products.
+# some, else made from the test products. Photos of one listing are none: with equal titles words
+# find them all, and a fit would give words all the weight.
 query_images=$images
 if has_groups "$out/splits/test.tsv" 5; then
     step "Taking one listing of each test product as a query"

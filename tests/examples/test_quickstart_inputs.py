@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from fairseq_item.data.catalog import read_catalog
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "examples" / "quickstart" / "run.sh"
 # Those that come before training; item-bpe ends the script here with this status.
-REAL = ("import", "fetch", "split", "queries", "relist")
+REAL = ("import", "fetch", "split", "queries", "relist", "pack")
 END = 9
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(name="quickstart", scope="module")
@@ -78,18 +81,21 @@ def test_an_export_and_a_folder_of_photos(quickstart, photos, tmp_path):
     done = quickstart(out, CATALOG=str(tmp_path / "export.csv"), IMAGES=str(photos))
     assert done.returncode == END, done.stderr
     assert "80 rows of 40 listings (shopify); 80 rows name their product" in done.stdout
-    # Two photos of a product: one is the query, the other its true match.
-    assert "Taking one listing of each test product as a query" in done.stdout
-    rows = [row for split in ("train", "valid", "test", "query")
+    rows = [row for split in ("train", "valid", "test")
             for _, row in read_catalog(out / "splits" / f"{split}.tsv")]  # fmt: skip
     assert sorted(row["image"] for row in rows) == sorted(path.name for path in photos.iterdir())
+    # Photos under one title are no second listings; those that are made match them all.
+    assert "Making second listings of the test products as queries" in done.stdout
+    queries = (out / "queries" / "truth.tsv").read_text().splitlines()[1:]
+    matches = Counter(line.split("\t")[0] for line in queries)
+    assert set(matches.values()) == {2}
 
 
 def test_a_catalogue_whose_splits_part_products(quickstart, photos, tmp_path):
     catalog = tmp_path / "catalog.csv"
     rows = [
-        {"id": i, "name": f"Product {i // 2}", "image": f"photo {i}.png", "product": i // 2,
-         "split": ("train", "test")[i % 2]} for i in range(80)
+        {"id": i, "name": f"Product {i // 2}, seller {i}", "image": f"photo {i}.png",
+         "product": i // 2, "split": ("train", "test")[i % 2]} for i in range(80)
     ]  # fmt: skip
     write_csv(catalog, rows)
     settings = {"CATALOG": str(catalog), "IMAGES": str(photos)}
@@ -101,6 +107,7 @@ def test_a_catalogue_whose_splits_part_products(quickstart, photos, tmp_path):
     options = "--title-column name --ignore-split-column"
     done = quickstart(tmp_path / "out", SPLIT_OPTIONS=options, **settings)
     assert done.returncode == END, done.stderr
+    assert "Taking one listing of each test product as a query" in done.stdout
 
 
 def test_a_split_column_that_leaves_none_to_test(quickstart, photos, tmp_path):
@@ -112,8 +119,8 @@ def test_a_split_column_that_leaves_none_to_test(quickstart, photos, tmp_path):
     assert "has no rows for valid; set SPLIT_OPTIONS" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("fetch_options", ["", "--allow-private --delay 0"])
-def test_addresses_are_downloaded(quickstart, photos, tmp_path, fetch_options):
+@pytest.mark.parametrize("allowed", [False, True])
+def test_addresses_are_downloaded(quickstart, photos, tmp_path, allowed):
     """From this machine, which item-fetch refuses unless it is allowed to ask it."""
     serve = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     server = subprocess.Popen(
@@ -122,12 +129,13 @@ def test_addresses_are_downloaded(quickstart, photos, tmp_path, fetch_options):
     try:
         port = server.stdout.readline().split("port ")[1].split()[0]
         shopify(tmp_path / "export.csv", f"http://127.0.0.1:{port}")
-        settings = {"CATALOG": str(tmp_path / "export.csv"), "FETCH_OPTIONS": fetch_options}
+        options = "--delay 0 --allow-private" if allowed else "--delay 0"
+        settings = {"CATALOG": str(tmp_path / "export.csv"), "FETCH_OPTIONS": options}
         done = quickstart(tmp_path / "out", **settings)
     finally:
         server.kill()
         server.wait()
-    if fetch_options:
+    if allowed:
         assert done.returncode == END, done.stderr
         assert "80 images fetched" in done.stdout
         assert len(list((tmp_path / "out" / "images").rglob("*.png"))) == 80
