@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 from fairseq_item.data.weights import read_weights
 from fairseq_item.data.wordpiece import BERT_MASK, BERT_SPECIALS
@@ -30,8 +29,8 @@ def start_title(file, dictionary, token, position, norm, encoder):
     """Start from a BERT, with whose weights the encoder does on text what that BERT does.
 
     Its token types are not told apart here: the first is added to the positions. An encoder of
-    fewer layers takes the first ones; one of another size stays as it was drawn, and where the
-    width is another, too, token embeddings are projected to it.
+    fewer layers takes the first ones; one with more, or of another feed-forward width, stays as it
+    was drawn.
 
     Args:
         file: path.
@@ -41,8 +40,8 @@ def start_title(file, dictionary, token, position, norm, encoder):
         encoder: :class:`fairseq_item.modules.encoder.Encoder`.
 
     Raises:
-        InputError: the file is no BERT, or does not fit the dictionary, the longest title or the
-            number of heads.
+        InputError: the file is no BERT, or does not fit the dictionary, the longest title, the
+            width or the number of heads.
     """
     state = read_weights(file, "the weights of a BERT")
     try:
@@ -61,14 +60,15 @@ def _start(file, bert, dictionary, token, position, norm, encoder):
         raise InputError(
             f"{file} has {len(positions)} positions; take --max-title-length {len(positions) - 2}"
         )
-    words, positions = words[_rows(file, words, dictionary)], positions[:longest] + types[0]
-    if words.size(1) == dim:
-        _copy(norm, bert, ["embeddings.LayerNorm"])
-    else:
-        words, positions = _project(words, positions, dim)
-    token.weight.copy_(words)
+    if words.size(1) != dim:
+        raise InputError(
+            f"{file} is {words.size(1)} wide, the model {dim}; take --encoder-embed-dim "
+            f"{words.size(1)}"
+        )
+    token.weight.copy_(words[_rows(file, words, dictionary)])
     token.weight[token.padding_idx] = 0
-    position.weight.copy_(positions)
+    position.weight.copy_(positions[:longest] + types[0])
+    _copy(norm, bert, ["embeddings.LayerNorm"])
     if not _fits(encoder, bert):
         logger.warning("started from the token embeddings of %s, its layers do not fit", file)
         return
@@ -100,13 +100,6 @@ def _rows(file, words, dictionary):
     rows = torch.arange(symbols) - first
     rows[list(own)] = torch.tensor([dictionary.index(name) for name in names]) - first
     return rows
-
-
-def _project(words, positions, dim):
-    """Both in ``dim`` dimensions, so that the tokens' inner products change as little as can be."""
-    *_, directions = torch.linalg.svd(words.T @ words)
-    kept = F.pad(directions[:dim].T, (0, max(0, dim - words.size(1))))
-    return words @ kept, positions @ kept
 
 
 def _fits(encoder, bert):

@@ -111,7 +111,7 @@ def title_states(model, symbols):
     title = torch.tensor([[symbols.bos(), *(symbols.index(s) for s in TITLE), symbols.eos()]])
     no_image = torch.tensor([False])
     patches = torch.zeros(1, model.geometry.patches, model.geometry.patch_dim, dtype=torch.uint8)
-    sequence, present = model._sequence(title, patches, has_image=no_image)
+    sequence, present = model.sequence(title, patches, has_image=no_image)
     states = [sequence, *model.encoder.states(sequence, present)]
     return [state[0, : title.size(1)] for state in states]
 
@@ -180,6 +180,8 @@ def test_what_does_not_fit(tmp_path):
         build(other, init_text=file)
     with pytest.raises(InputError, match="has 16 positions; take --max-title-length 14"):
         build(init_text=file, max_title_length=15)
+    with pytest.raises(InputError, match="is 12 wide, the model 24; take --encoder-embed-dim 12"):
+        build(init_text=file, encoder_embed_dim=24)
     with pytest.raises(InputError, match="has no embeddings.word_embeddings.weight"):
         build(init_text=save(tmp_path / "other.bin", {"x": torch.zeros(1)}))
     with pytest.raises(InputError, match="none.bin cannot be read"):
