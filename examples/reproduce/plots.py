@@ -3,7 +3,7 @@
 from statistics import mean, stdev
 
 import matplotlib
-from one_run import read_csv
+from readouts import read_csv
 from tables import COLUMNS, labels, pick
 
 from fairseq_item.files import atomic_path

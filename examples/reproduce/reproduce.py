@@ -21,7 +21,8 @@ from pathlib import Path
 
 import tables
 import yaml
-from one_run import Run, baselines, train_and_measure
+from one_run import Run, train_and_measure
+from readouts import baselines
 
 from fairseq_item.commands import binarize, bpe, demo, features, pack, queries, relist, split
 from fairseq_item.commands.common import Parser, not_negative, positive, run, show
@@ -72,7 +73,7 @@ def main(argv=None):
     out.mkdir(parents=True, exist_ok=True)
     if not args.tables_only:
         prepare(out, settings["queries"], size, args.catalog, args.images)
-        baselines(out, settings["baselines"])
+        baselines(out, settings)
         work = partial(train_and_measure, out=out, settings=settings, categories=args.categories)
         for some in ([run for run in runs if run.trial], [run for run in runs if not run.trial]):
             in_turn(some, work, args.jobs)

@@ -3,7 +3,8 @@
 from statistics import mean, stdev
 
 import numpy as np
-from one_run import K, read_csv, read_json, trials, write_csv
+from one_run import trials
+from readouts import K, read_csv, read_json, write_csv
 
 from fairseq_item.evaluation.dev_test import keep
 from fairseq_item.evaluation.metrics import bootstrap_interval, score_queries
@@ -135,10 +136,9 @@ def pick(rows, value, **wanted):
 
 def main_section(settings, found, names):
     """Every model, read as did best on the dev queries: the test queries."""
-    first = next(iter(settings["models"]))
     header = ["MAP@10 (MAR@10)", "seeds"]
     for column in COLUMNS:
-        ahead = [] if column == "paper" else [f"{labels(settings)[first]} ahead by"]
+        ahead = [] if column == "paper" else ["first row ahead by"]
         header += [COLUMNS[column], *ahead]
     lines = []
     for name, label in names.items():
