@@ -13,9 +13,15 @@ MAX_BROKEN = 200
 
 
 def header(path):
-    """The columns of a table in lower case without blanks around them, in order, list of str."""
+    """The columns of a table in lower case without blanks around them, in order, list of str.
+
+    Of a file that is none they are whatever its first line falls into, or none.
+    """
     line = first_line(path)
-    return [name.strip().lower() for name in _split(line, delimiter(line))]
+    try:
+        return [name.strip().lower() for name in _split(line, delimiter(line))]
+    except csv.Error:
+        return []
 
 
 def delimiter(line):

@@ -31,6 +31,16 @@ def test_unknown_files_list_what_was_looked_for(write, tmp_path):
     assert not (tmp_path / "out.tsv").exists()
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8\xff\xe0,\x00\n" * 9, b"\x00" * 300_000, b"{" + b"x," * 200_000, b"<a"]
+)
+def test_files_that_are_no_text_of_products(data, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"none of the known layouts|not well-formed"):
+        import_.main([str(path), "--out", str(tmp_path / "out.tsv")])
+
+
 def test_a_named_layout_must_be_there(write, tmp_path):
     path = write("x.tsv", FEED)
     with pytest.raises(InputError, match="not of the layout shopify: it lacks Handle"):
