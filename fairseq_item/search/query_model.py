@@ -100,23 +100,23 @@ class QueryModel:
             )
         return network
 
-    def embed(self, title=None, image=None):
-        """Embed one product.
+    def embed(self, titles, images):
+        """Embed n products.
 
         Args:
-            title: str, or None.
-            image: path of an image, the bytes of one, or None.
+            titles: list of n str, None where a product has none.
+            images: list of n images: the path of a file, its bytes, or None.
 
         Returns:
-            dict: embedding -> (1, d) float32.
+            dict: embedding -> (n, d) float32.
 
         Raises:
-            InputError: the image cannot be used, or the network is another one.
+            InputError: an image cannot be used, or the network is another one.
         """
-        network = self.network if image is not None else None
-        arrays = self.hub.encode(titles=[title], images=[image], features=network)
+        network = self.network if any(image is not None for image in images) else None
+        arrays = self.hub.encode(titles=titles, images=images, features=network)
         found = dict(zip(EMBEDDINGS, (np.asarray(array, np.float32) for array in arrays)))
         if self.features and network is None:  # without an image there is nothing to compute
             width = found["image"].shape[1] + self.features["dim"]
-            found["image"] = np.zeros((1, width), np.float32)
+            found["image"] = np.zeros((len(titles), width), np.float32)
         return found

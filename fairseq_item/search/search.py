@@ -233,7 +233,7 @@ def embed_query(checkpoint, title=None, image=None, digest=None, features=None):
     """
     if image is not None and not Path(image).is_file():
         raise InputError(f"{image} is not there; name an image file")
-    return QueryModel(checkpoint, digest, features).embed(title, image)
+    return QueryModel(checkpoint, digest, features).embed([title], [image])
 
 
 def table(index, hits):

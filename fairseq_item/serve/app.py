@@ -24,6 +24,7 @@ from fairseq_item.serve.guard import Guard
 from fairseq_item.serve.limits import BodyLimit, Gate, Limits
 from fairseq_item.serve.metrics import Counted, Metrics
 from fairseq_item.serve.reload import Served
+from fairseq_item.serve.together import Together
 
 PAGE = Path(__file__).with_name("page")
 # Small images are quick: a page asks for many at once.
@@ -109,17 +110,24 @@ def create_app(
 
 
 def _add_search(app, served, limits, gate, metrics):
+    def work(engine, queries):
+        start = time.perf_counter()
+        _check_image(queries[0].image, limits)
+        found = engine.answer_all(queries)
+        for query in queries:
+            kind = "item" if query.item is not None else "image" if query.image else "title"
+            metrics.searches.labels(kind).observe(time.perf_counter() - start)
+        return found
+
+    together = Together(gate, work)
+
     async def search(query):
         _check(query, limits)
-        kind = "item" if query.item is not None else "image" if query.image else "title"
-        start = time.perf_counter()
-
-        def work(engine):
-            with metrics.searches.labels(kind).time():
-                return engine.answer(query)
-
-        # The engine of now, even where another one takes its place meanwhile.
-        found = await gate.run(work, served.engine)
+        engine, start = served.engine, time.perf_counter()
+        if query.item is not None:
+            engine.row(query.item)  # unknown: told before others are asked for with it
+        # Goes on with this engine, even where another one takes its place meanwhile.
+        found = await together.answer(engine, query)
         return {**found, "milliseconds": round(1000 * (time.perf_counter() - start), 1)}
 
     @app.get("/api/search", response_model=schemas.Answers)
@@ -223,12 +231,17 @@ def _check(query, limits):
         raise HTTPException(400, f"k is {query.k}; the limit is {limits.answers}")
     if len(query.where) > limits.conditions:
         raise HTTPException(400, f"too many conditions; the limit is {limits.conditions}")
-    if query.image is not None:
-        try:
-            open_image(query.image, limits.pixels)
-        except ImageError as error:
-            status = 413 if str(error).startswith("huge") else 400
-            raise HTTPException(status, f"the image cannot be used: {error}") from None
+
+
+def _check_image(data, limits):
+    """Refuse an image that is too large, before it is decoded."""
+    if data is None:
+        return
+    try:
+        open_image(data, limits.pixels)
+    except ImageError as error:
+        status = 413 if str(error).startswith("huge") else 400
+        raise HTTPException(status, f"the image cannot be used: {error}") from None
 
 
 def _weights(text):

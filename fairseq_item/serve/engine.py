@@ -59,6 +59,16 @@ class Query:
     weights: tuple[float, ...] | None = None
     where: tuple[str, ...] = ()
 
+    @property
+    def alike(self):
+        """Equal for queries that can be answered together; None for one that had better not be.
+
+        Images take as long together as one by one.
+        """
+        if self.image is not None:
+            return None
+        return self.item is None, self.k, self.weights, self.where
+
 
 class Engine:
     """Answers queries; safe to be used by several threads.
@@ -103,7 +113,7 @@ class Engine:
             splits = settings.splits or known
         images = ItemImages(index, data, splits, settings.image_root)
         engine = cls(index, model, images, state, settings.device)
-        tried = model.embed(index.items[0].get("title") or "a title")
+        tried = model.embed([index.items[0].get("title") or "a title"], [None])
         check_dims(index, settings.index, {name: rows.shape[1] for name, rows in tried.items()})
         engine.answer(Query(item=index.ids[0], k=1))
         return engine
@@ -151,54 +161,63 @@ class Engine:
         return [self.item(int(row)) for row in rows[steps]]
 
     def answer(self, query: Query) -> dict:
-        """The best answers, as the API gives them.
+        """The best answers, as the API gives them; raises as :meth:`answer_all`."""
+        return self.answer_all([query])[0]
+
+    def answer_all(self, queries: Sequence[Query]) -> list[dict]:
+        """Answer queries that are ``alike``.
 
         Raises:
             KeyError: there is no such item.
-            InputError: the image cannot be used, or a condition or the weights are wrong.
+            InputError: an image cannot be used, or a condition or the weights are wrong.
         """
-        index, exclude, weights = self.index, None, query.weights
-        whole = query.item is not None or None not in (query.title, query.image)
+        first = queries[0]
+        weights = first.weights
+        whole = first.item is not None or None not in (first.title, first.image)
         if weights is None and not whole:
             # Probabilities were fitted on queries that have both; without one they mislead.
             weights = self._fuser.weights
-        if query.item is not None:
-            exclude = np.array([self.row(query.item)])
-            index, asked = as_queries(index, exclude)
-        else:
-            asked = self.model.embed(query.title, query.image)
-            asked["lexical"] = [query.title or ""]
-        if query.where:
-            index = _narrowed(index, self.filters.mask(query.where))
+        index, asked, exclude = self._asked(queries)
+        if first.where:
+            index = _narrowed(index, self.filters.mask(first.where))
         found = fused_search(
-            index, asked, query.k, weights=weights, exclude=exclude, device=self.device
+            index, asked, first.k, weights=weights, exclude=exclude, device=self.device
         )
         fuser = self._fuser
-        if query.weights is not None:
-            fuser = Fuser(index.meta["fusion"], query.weights, index.calibrations)
-        results = zip(found.rows[0].tolist(), found.scores[0], found.similarities[0])
-        return {
-            "answers": [
-                self._answer(rank, *result, fuser)
-                for rank, result in enumerate(results, start=1)
-                if result[0] >= 0
-            ],
+        if first.weights is not None:
+            fuser = Fuser(index.meta["fusion"], first.weights, index.calibrations)
+        told = {
             "weights": _named(fuser.weights),
             "probabilities": weights is None and bool(index.meta.get("fit")),
             "index": self.digest,
         }
+        results = zip(found.rows.tolist(), found.scores.tolist(), found.similarities.tolist())
+        return [{"answers": self._answers(*result, fuser), **told} for result in results]
 
-    def _answer(self, rank, row, score, similarities, fuser):
-        values = similarities.tolist()
-        return {
-            "rank": rank,
-            **self.item(row),
-            "score": float(score),
-            "similarities": {
-                name: None if value != value else value for name, value in zip(SIMILARITIES, values)
-            },
-            "decided_by": decided_by(Hit("", float(score), values), fuser),
-        }
+    def _asked(self, queries):
+        """The index to be searched, and what for: arguments of ``fused_search``."""
+        if queries[0].item is not None:
+            rows = np.array([self.row(query.item) for query in queries])
+            return *as_queries(self.index, rows), rows
+        titles = [query.title for query in queries]
+        asked = self.model.embed(titles, [query.image for query in queries])
+        return self.index, {**asked, "lexical": [title or "" for title in titles]}, None
+
+    def _answers(self, rows, scores, similarities, fuser):
+        return [
+            {
+                "rank": rank,
+                **self.item(row),
+                "score": score,
+                "similarities": {
+                    name: None if value != value else value
+                    for name, value in zip(SIMILARITIES, values)
+                },
+                "decided_by": decided_by(Hit("", score, values), fuser),
+            }
+            for rank, (row, score, values) in enumerate(zip(rows, scores, similarities), start=1)
+            if row >= 0
+        ]
 
 
 def _named(weights):

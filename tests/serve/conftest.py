@@ -50,18 +50,23 @@ class ColourModel:
         self.network = None
         self.made_from = {"checkpoint": checkpoint, "digest": digest, "features": features}
 
-    def embed(self, title=None, image=None):
-        words, pixels = np.zeros(DIM), np.zeros(DIM)
-        for word in (title or "").split():
-            words[zlib.crc32(word.encode()) % DIM] += 1
-        if image is not None:
-            try:
-                small = decode_image(image).resize((2, 2))
-            except ImageError as error:
-                raise InputError(str(error)) from None
-            pixels[:12] = np.asarray(small, float).ravel() / 255
-        rows = {"global": words + pixels, "title": words, "image": pixels}
-        return {name: normalise(row[None]) for name, row in rows.items()}
+    def embed(self, titles, images):
+        found = [_embedded(title, image) for title, image in zip(titles, images)]
+        return {name: np.concatenate([rows[name] for rows in found]) for name in EMBEDDINGS}
+
+
+def _embedded(title, image):
+    words, pixels = np.zeros(DIM), np.zeros(DIM)
+    for word in (title or "").split():
+        words[zlib.crc32(word.encode()) % DIM] += 1
+    if image is not None:
+        try:
+            small = decode_image(image).resize((2, 2))
+        except ImageError as error:
+            raise InputError(str(error)) from None
+        pixels[:12] = np.asarray(small, float).ravel() / 255
+    rows = {"global": words + pixels, "title": words, "image": pixels}
+    return {name: normalise(row[None]) for name, row in rows.items()}
 
 
 def products(count):
@@ -97,7 +102,7 @@ def build(folder, count=30, checkpoint=b"model", out="index", images_of=None):
             picture = draw(title.split()[0], kind)
             picture.save(images / image)
             store.add(picture.resize((SIDE, SIDE)))
-            found.append(model.embed(title, (images / image).read_bytes()))
+            found.append(model.embed([title], [(images / image).read_bytes()]))
     meta = {
         "checkpoint": str(folder / "model.pt"),
         "checkpoint_digest": hashlib.sha256(checkpoint).hexdigest(),

@@ -24,7 +24,7 @@ def error(answer, status):
 def searched(shop, model, title=None, image=None, k=10, **settings):
     """Ids and scores that the search itself gives."""
     index = ItemIndex.load(shop / "index")
-    asked = {**model("").embed(title, image), "lexical": [title or ""]}
+    asked = {**model("").embed([title], [image]), "lexical": [title or ""]}
     found = fused_search(index, asked, k, **settings)
     return [index.ids[row] for row in found.rows[0]], found.scores[0]
 
@@ -178,10 +178,10 @@ def test_metrics(client):
 
 
 def test_what_fails_inside_is_not_told(client, monkeypatch):
-    def fail(query):
+    def fail(queries):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(client.served.engine, "answer", fail)
+    monkeypatch.setattr(client.served.engine, "answer_all", fail)
     answer = client.get("/api/search", params={"title": "red"})
     assert "secret" not in error(answer, 500)
     assert "content-security-policy" in answer.headers

@@ -81,17 +81,20 @@ def test_titles(client):
 
 
 def test_busy_and_late(start, monkeypatch):
-    client = start(limits=Limits(threads=1, waiting=1, seconds=0.3))
+    client = start(limits=Limits(threads=1, waiting=1, seconds=1.5))
     engine, go = client.served.engine, threading.Event()
-    quick = engine.answer
+    quick = engine.answer_all
 
-    def slow(query):
+    def slow(queries):
         go.wait(10)
-        return quick(query)
+        return quick(queries)
 
-    monkeypatch.setattr(engine, "answer", slow)
+    monkeypatch.setattr(engine, "answer_all", slow)
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(client.get, "/api/search", params={"title": "red"}) for _ in range(4)]
+        asked = [  # of different k: none can join another
+            pool.submit(client.get, "/api/search", params={"title": "red", "k": k})
+            for k in range(1, 5)
+        ]
         answers = [one.result() for one in asked]
         assert sorted(answer.status_code for answer in answers) == [503, 503, 504, 504]
         refused = next(answer for answer in answers if answer.status_code == 503)
