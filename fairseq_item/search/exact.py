@@ -3,7 +3,8 @@
 Under the sum the score of all pairs of a block is one matrix product: of the queries' embeddings,
 concatenated and scaled by w_p / r_p, with the items', where an absent embedding is zeros, less the
 shift w_p m_p / r_p of each embedding that both have. Under the maximum it is the largest of such
-products, one for each embedding. The lexical similarity is a sparse product that is added to it.
+products, one for each embedding. The lexical similarity is a product with sparse rows, which the
+others are added to (see ``lexical_scores``).
 
 Products are made in float32. With eps = 2^-24 and n terms, each passing at most n roundings in
 whatever order they are summed, the error is at most gamma = n eps / (1 - n eps) times the sum of
@@ -17,6 +18,7 @@ import numpy as np
 from scipy.linalg.blas import sgemm
 
 from fairseq_item.search.fusion import DECIMALS, rank
+from fairseq_item.search.lexical_scores import LexicalScores
 
 ROWS_A_TIME = {"cpu": 4096, "cuda": 65536}
 # Pairs kept by their rough scores; beyond, as among very many equal items, they are scored exactly
@@ -87,12 +89,13 @@ def rough_error(batch):
     """How far rough scores may be from exact ones: (q,) float64."""
     scales, shifts = batch.fuser.linear()
     error = np.full(len(batch), 10.0**-DECIMALS * scales.sum())
-    dense = [batch.index.vectors[name].shape[1] for name in batch.names if name != "lexical"]
+    widths = [batch.index.vectors[name].shape[1] for name in batch.names if name != "lexical"]
+    terms, counts = sum(widths), batch.queries["lexical"]
+    if "lexical" in batch.names:
+        terms += int(np.diff(counts.indptr).max(initial=0))
     for name, scale, shift in zip(batch.names, scales, shifts):
-        terms, size = sum(dense), LONGEST**2
-        if name == "lexical":  # added last, and once
-            counts = batch.queries[name]
-            terms = int(np.diff(counts.indptr).max(initial=0))
+        size = LONGEST**2
+        if name == "lexical":
             size = np.asarray(counts.sum(axis=1)).ravel() * batch.index.lexical.most
         error += _gamma(terms) * (scale * size + abs(shift))
     return error
@@ -105,7 +108,7 @@ def _gamma(terms):
 
 
 class RoughScores:
-    """Scores of a batch of queries with a block of the index, in float32.
+    """Scores of a block of the index with a batch of queries, in float32.
 
     Args:
         batch: ``fusion.Batch``.
@@ -115,55 +118,70 @@ class RoughScores:
     def __init__(self, batch, arithmetic):
         self.batch, self.arithmetic, self._memory = batch, arithmetic, {}
         scales, shifts = batch.fuser.linear()
-        self.queries = []
+        self.queries = {}
         for name, scale in zip(batch.names, scales):
             queries = (batch.queries[name] * scale).astype(np.float32)
-            # Turning sparse queries once costs less than turning the items of every block.
-            self.queries.append(queries.T.tocsr() if name == "lexical" else arithmetic.put(queries))
+            lexical = name == "lexical"
+            self.queries[name] = LexicalScores(queries) if lexical else arithmetic.put(queries)
         shifts = np.where(batch.present, -shifts, 0 if batch.fuser.kind == "sum" else NEVER)
         self.shifts = arithmetic.put(shifts.astype(np.float32))
         self.shifted = bool(shifts.any())
 
     def __call__(self, start, stop):
-        """(q, stop - start) array of the arithmetic, valid until the next call."""
-        make = self.arithmetic
+        """(stop - start, q) array of the arithmetic, valid until the next call."""
         present = self.batch.index.present[start:stop][:, self.batch.columns]
-        shape = len(self.batch), stop - start
-        total = make.empty("total", shape)
-        if self.batch.fuser.kind == "sum":
-            if self.shifted:
-                make.product(self.shifts, make.put(present.astype(np.float32)), total, False)
-            for i in range(len(self.queries)):
-                self._score(i, start, stop, total, self.shifted or i > 0)
-            return total
-        part = make.empty("part", shape)
-        for i in range(len(self.queries)):
-            into = part if i else total
-            absent = make.put(np.where(present[:, i], np.float32(0), NEVER))
-            make.add(self.shifts[:, i, None], absent[None], into)
-            self._score(i, start, stop, into, True)
-            if i:
-                make.maximum(total, part)
+        fuse = self._sum if self.batch.fuser.kind == "sum" else self._max
+        return fuse(start, stop, present)
+
+    def _sum(self, start, stop, present):
+        make, total = self.arithmetic, self._lexical(start, stop)
+        filled = total is not None
+        if not filled:
+            total = make.empty("total", (stop - start, len(self.batch)))
+        if self.shifted:
+            make.product(make.put(present.astype(np.float32)), self.shifts, total, filled)
+            filled = True
+        for name in self._dense():
+            make.product(self._vectors(name, start, stop), self.queries[name], total, filled)
+            filled = True
         return total
 
-    def _score(self, i, start, stop, into, add):
-        """One similarity's scaled products, added to ``into`` or written there."""
-        make, queries, name = self.arithmetic, self.queries[i], self.batch.names[i]
-        if name == "lexical":
-            products = (self.batch.index.lexical.stretch(start, stop) @ queries).T.tocsr()
-            products = make.put(products.toarray(out=self._buffer(i, into.shape)))
-            make.add(into, products, into) if add else make.add(products, 0, into)
-            return
-        vectors = self.batch.index.vectors[name]
-        buffer = self._buffer(i, (stop - start, vectors.shape[1]))
-        make.product(queries, make.put(vectors.stretch(start, stop, buffer)), into, add)
+    def _max(self, start, stop, present):
+        make, total = self.arithmetic, None
+        for i, name in enumerate(self.batch.names):
+            absent = make.put(np.where(present[:, i], np.float32(0), NEVER))[:, None]
+            if name == "lexical":
+                part = self._lexical(start, stop)
+                make.add(part, absent, part)
+                make.add(part, self.shifts[:, i], part)
+            else:
+                shape = stop - start, len(self.batch)
+                part = make.empty("total" if total is None else "part", shape)
+                make.add(absent, self.shifts[:, i], part)
+                make.product(self._vectors(name, start, stop), self.queries[name], part, True)
+            if total is not None:
+                make.maximum(total, part)
+            total = part if total is None else total
+        return total
 
-    def _buffer(self, name, shape):
-        """Float32 memory, the same at every call: fresh pages cost as much as work."""
-        size = shape[0] * shape[1]
+    def _dense(self):
+        return [name for name in self.batch.names if name != "lexical"]
+
+    def _lexical(self, start, stop):
+        """The scaled lexical similarities in fresh memory; None where they do not count."""
+        if "lexical" not in self.queries:
+            return None
+        scores = self.queries["lexical"](self.batch.index.lexical, start, stop)
+        return self.arithmetic.put(scores)
+
+    def _vectors(self, name, start, stop):
+        vectors = self.batch.index.vectors[name]
+        size = (stop - start) * vectors.shape[1]
+        # The same memory at every call: fresh pages cost as much as work.
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = np.empty(size, np.float32)
-        return self._memory[name][:size].reshape(shape)
+        buffer = self._memory[name][:size].reshape(stop - start, -1)
+        return self.arithmetic.put(vectors.stretch(start, stop, buffer))
 
 
 class Cpu:
@@ -181,9 +199,9 @@ class Cpu:
             self._memory[name] = np.empty(size, np.float32)
         return self._memory[name][:size].reshape(shape)
 
-    def product(self, queries, items, into, add):
-        """``queries @ items.T``, added to ``into`` or written there."""
-        sgemm(1.0, items.T, queries.T, beta=float(add), c=into.T, trans_a=1, overwrite_c=1)
+    def product(self, items, queries, into, add):
+        """``items @ queries.T``, added to ``into`` or written there."""
+        sgemm(1.0, queries.T, items.T, beta=float(add), c=into.T, trans_a=1, overwrite_c=1)
 
     def add(self, one, other, into):
         np.add(one, other, out=into)
@@ -194,8 +212,9 @@ class Cpu:
     def reaching(self, scores, floor):
         """Pairs that reach their query's floor: position in the batch, in the block, and score."""
         least = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
-        flat = np.flatnonzero(scores >= least[:, None])
-        return *np.divmod(flat, scores.shape[1]), scores.ravel()[flat]
+        flat = np.flatnonzero(scores >= least)
+        inside, query = np.divmod(flat, scores.shape[1])
+        return query, inside, scores.ravel()[flat]
 
 
 class Gpu:
@@ -212,12 +231,12 @@ class Gpu:
     def empty(self, name, shape):
         return self.torch.empty(shape, device=self.device)
 
-    def product(self, queries, items, into, add):
+    def product(self, items, queries, into, add):
         # TF32 would not keep within the error.
         before = self.torch.get_float32_matmul_precision()
         self.torch.set_float32_matmul_precision("highest")
         try:
-            self.torch.addmm(into, queries, items.T, beta=float(add), out=into)
+            self.torch.addmm(into, items, queries.T, beta=float(add), out=into)
         finally:
             self.torch.set_float32_matmul_precision(before)
 
@@ -229,5 +248,5 @@ class Gpu:
 
     def reaching(self, scores, floor):
         least = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
-        query, inside = (scores >= self.put(least)[:, None]).nonzero(as_tuple=True)
-        return [found.cpu().numpy() for found in (query, inside, scores[query, inside])]
+        inside, query = (scores >= self.put(least)).nonzero(as_tuple=True)
+        return [found.cpu().numpy() for found in (query, inside, scores[inside, query])]

@@ -171,10 +171,21 @@ class LexicalIndex:
         """(n,) bool: which titles have any term."""
         return np.diff(self.starts) > 0
 
-    def stretch(self, start, stop):
-        """Rows ``start`` to ``stop``: (stop - start, COLUMNS) CSR matrix."""
+    def stretch(self, start, stop, numbers, width):
+        """Some columns of rows ``start`` to ``stop``: (stop - start, width) CSR matrix.
+
+        Args:
+            start, stop: positions.
+            numbers: (COLUMNS,) int32, which column each becomes; -1 leaves it out.
+            width: how many columns there are then.
+        """
         starts = self.starts[start : stop + 1]
-        return self._matrix(starts - starts[0], slice(starts[0], starts[-1]))
+        some = slice(starts[0], starts[-1])
+        columns = numbers[self.columns[some]]
+        kept = columns >= 0
+        starts = np.concatenate([[0], np.cumsum(kept)])[starts - starts[0]]
+        shape = stop - start, width
+        return sparse.csr_matrix((self.weights[some][kept], columns[kept], starts), shape)
 
     def __getitem__(self, rows):
         """Rows at an array of positions: (m, COLUMNS) CSR matrix."""

@@ -10,6 +10,8 @@ from fairseq_item.search.calibration import Affine
 from fairseq_item.search.embeddings import EMBEDDINGS, normalise
 from fairseq_item.search.exact import Cpu, Gpu, RoughScores, _prune, rough_error, search_exactly
 from fairseq_item.search.fusion import Batch, Fuser
+from fairseq_item.search.lexical import LexicalIndex, count_terms
+from fairseq_item.search.lexical_scores import LexicalScores
 from fairseq_item.search.transforms import Identity
 from fairseq_item.search.vectors import Vectors, to_int8
 
@@ -57,7 +59,7 @@ def test_error_is_within_its_bound(widths, dtype, kind, device):
     assert (error > 0).all()
     assert (error < 0.01).all()
     for start, stop in [(0, 64), (64, 90), (89, 90), (0, 90)]:
-        query, row = (a.ravel() for a in np.mgrid[0:40, start:stop])
+        row, query = (a.ravel() for a in np.mgrid[start:stop, 0:40])
         exact = batch.fuser(batch.similarities(query, row))
         values = np.asarray(rough(start, stop).tolist()).ravel()
         allowed = batch.allowed(query, row)
@@ -91,3 +93,53 @@ def test_prune_keeps_what_may_be_among_the_first():
     assert sorted(row) == sorted(expected)
     np.testing.assert_array_equal(found, query[row])
     np.testing.assert_array_equal(values, score[row])
+
+
+WORDS = ["red", "blue", "shoe", "hat", "ab-12", "靴下", *(f"word{i}" for i in range(60))]
+
+
+def with_titles(batch, folder, most=9):
+    """The batch, compared by words as well; some titles are empty."""
+    rng = np.random.default_rng(5)
+    items, asked = (
+        [" ".join(rng.choice(WORDS, size=rng.integers(most))) for _ in range(count)]
+        for count in (90, 40)
+    )
+    index, fuser = batch.index, batch.fuser
+    index.lexical = LexicalIndex.build(items, folder)
+    index.present[:, -1] = index.lexical.present
+    calibrations = {**fuser.calibrations, "lexical": Affine(0.4, 3.0)}
+    fuser = Fuser(fuser.kind, (*fuser.weights[:3], 1.5), calibrations)
+    queries = {**batch.queries, "lexical": asked}
+    return Batch(index, fuser, queries, batch.width, batch.exclude)
+
+
+@pytest.mark.parametrize("most", [9, 60])
+@pytest.mark.parametrize("at_once", [1 << 24, 300])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_error_is_within_its_bound_with_words(kind, device, at_once, most, tmp_path, monkeypatch):
+    monkeypatch.setattr("fairseq_item.search.lexical_scores.MOST_VALUES", at_once)
+    batch = with_titles(made((33, 64, 2), "float32", kind), tmp_path, most)
+    rough, error = RoughScores(batch, arithmetic(device)), rough_error(batch)
+    assert (error < 0.02).all()
+    for start, stop in [(0, 64), (64, 90), (89, 90)]:
+        row, query = (a.ravel() for a in np.mgrid[start:stop, 0:40])
+        similarities = batch.similarities(query, row)
+        assert (similarities[:, -1] > 0).any()
+        values = np.asarray(rough(start, stop).tolist()).ravel()
+        allowed = batch.allowed(query, row)
+        close = np.abs(values - batch.fuser(similarities)) <= error[query]
+        assert close[allowed].all()
+
+
+def test_words_that_no_query_has_and_queries_without_words(tmp_path):
+    index = LexicalIndex.build(["red shoe", "", "blue hat"], tmp_path)
+    for titles in (["green", ""], ["", ""], ["red hat", "shoe"]):
+        counts = count_terms(titles)
+        expected = [
+            index.similarities(counts[[q] * 3], np.arange(3)).tolist() for q in range(len(titles))
+        ]
+        found = LexicalScores(counts)(index, 0, 3)
+        np.testing.assert_allclose(found.T, expected, rtol=1e-6)
+        assert LexicalScores(counts)(index, 1, 2).shape == (1, 2)
