@@ -1,12 +1,13 @@
 """Writing files so that a half-written one is never taken for whole, and none by mistake."""
 
+import atexit
 import fcntl
 import hashlib
 import os
 import platform
 import re
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fairseq_item.errors import InputError
@@ -59,7 +60,7 @@ def writing(path):
     except OSError as error:
         # NumPy's, of a full disk, has no number.
         reason = error.strerror or " ".join(str(error).split())
-        name = str(error.filename or path)
+        name = str(error.filename2 or error.filename or path)
         if TEMPORARY.fullmatch(Path(name).name):
             name = path
         raise InputError(
@@ -162,6 +163,25 @@ def locked_folder(folder):
     with locked(Path(folder) / ".lock"):
         sweep(folder)
         yield
+
+
+def hold_folder(folder):
+    """Hold the lock of :func:`locked_folder` until this process ends.
+
+    Raises:
+        InputError: another process holds it, or nothing can be written there.
+    """
+    path = (Path(folder) / ".lock").resolve()
+    if path in _held:
+        return
+    stack, process = ExitStack(), os.getpid()
+    stack.enter_context(locked(path))
+    _held[path] = stack
+    # Not in children, which Python gives the same list of what to do at the end.
+    atexit.register(lambda: stack.close() if os.getpid() == process else None)
+
+
+_held: dict[Path, ExitStack] = {}
 
 
 @contextmanager

@@ -49,6 +49,24 @@ def test_what_is_read_is_not_written_over_under_another_name(tmp_path):
         refuse_overwriting(source, [tmp_path / "b.tsv", tmp_path / "link" / "a.tsv"])
 
 
+def test_a_folder_is_held_to_the_end_of_a_process(tmp_path):
+    code = f"""
+from fairseq_item.files import hold_folder, locked_folder
+hold_folder({str(tmp_path)!r})
+hold_folder({str(tmp_path)!r})
+print("held", flush=True)
+input()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(InputError, match=rf"is held by process {process.pid}"):
+        locked_folder(tmp_path).__enter__()
+    process.communicate("\n")
+    assert not list(tmp_path.iterdir())
+
+
 HOLD = """
 import sys
 from fairseq_item.files import locked

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 import torch
+import torch.distributed as dist
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
@@ -21,7 +22,7 @@ from fairseq_item.data.sharded import open_split, shard_names
 from fairseq_item.data.titles import TOKENIZERS
 from fairseq_item.data.token_store import TokenStore, vocabulary_digests
 from fairseq_item.errors import InputError, end_input_errors_with_one_line
-from fairseq_item.files import atomic_path
+from fairseq_item.files import atomic_path, hold_folder
 from fairseq_item.models.checkpoint import check_vocabulary, read_checkpoint
 from fairseq_item.models.pretrained_start import start, starts
 from fairseq_item.modules.precision import resolve_compute_dtype
@@ -114,6 +115,8 @@ class ProductTask(FairseqTask):
         it stood for before, so that it goes on as it began.
         """
         rename_settings(cfg)
+        if not from_checkpoint:
+            self._hold_save_dir()
         resumed = None if from_checkpoint else self._check_resumed(cfg)
         if str(getattr(cfg, "compute_dtype", None)) == "auto":
             cfg.compute_dtype = _dtype(resumed) or resolve_compute_dtype(
@@ -124,6 +127,16 @@ class ProductTask(FairseqTask):
         if starts(cfg) and not from_checkpoint and resumed is None:
             start(model, cfg, self.dictionary)
         return model
+
+    def _hold_save_dir(self):
+        """Let no other training write to the same folder; of several processes the first holds it.
+
+        Raises:
+            InputError: another one does; its process is named.
+        """
+        first = not dist.is_initialized() or dist.get_rank() == 0
+        if first and not self.cfg.no_save and given(self.cfg, "save_dir"):
+            hold_folder(self.cfg.save_dir)
 
     def _check_resumed(self, cfg):
         """What training resumes from: a checkpoint that was read and fits, None without one.
