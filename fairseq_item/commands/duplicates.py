@@ -31,7 +31,7 @@ from fairseq_item.search.duplicates import LEAST, group, likely_pairs, pair_hits
 from fairseq_item.search.hits import read_truth
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import search_device
-from fairseq_item.serve.images import embedded_from
+from fairseq_item.search.sources import embedded_from
 
 # Columns of the page, at least.
 WIDTH = 5

@@ -20,8 +20,9 @@ from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.item_queries import as_queries
 from fairseq_item.search.query_model import QueryModel, model_of
 from fairseq_item.search.search import check_dims, fused_search
+from fairseq_item.search.sources import embedded_from
 from fairseq_item.serve.filters import NAMES, Filters
-from fairseq_item.serve.images import DEFAULT_SPLITS, ItemImages, embedded_from
+from fairseq_item.serve.images import DEFAULT_SPLITS, ItemImages
 
 logger = logging.getLogger(__name__)
 # Index folders up to so many bytes are copied before they are opened, so that whatever is written

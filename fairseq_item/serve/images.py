@@ -10,14 +10,11 @@ from fairseq_item.data.image_store import ImageStore
 from fairseq_item.data.images import ImageError, ImageRoot, decode_image
 from fairseq_item.data.sharded import shard_names
 from fairseq_item.data.tsv import read_table
-from fairseq_item.errors import InputError
 from fairseq_item.reports.gallery_items import small_image
-from fairseq_item.search.meta import read_meta, text
 
 SIDE = 320
 # Small images that are kept, of about 10 KB each.
 KEPT = 4096
-_SOURCE = {"data": text, "splits": text}
 DEFAULT_SPLITS = ("train", "valid", "test")
 
 
@@ -80,22 +77,3 @@ class ItemImages:
             return small_image(decode_image(data, SIDE), SIDE)
         except (KeyError, ImageError):
             return None
-
-
-def embedded_from(meta):
-    """Where an index's items came from, as far as it is known and still there.
-
-    Args:
-        meta: of the index.
-
-    Returns:
-        (data-bin folder, list of splits), or (None, None).
-    """
-    try:
-        made = [read_meta(source, "embeddings", _SOURCE) for source in meta.get("sources") or ()]
-    except InputError:
-        return None, None
-    data = {one["data"] for one in made}
-    if len(data) != 1 or not Path(*data).is_dir():
-        return None, None
-    return data.pop(), [split for one in made for split in one["splits"].split(",")]

@@ -33,7 +33,12 @@ async function showImage(img, address) {
   if (!token) { img.src = address; return; }
   // An <img> sends no token.
   const blob = await ask(address).then((answer) => answer.blob()).catch(() => null);
-  if (blob) img.src = URL.createObjectURL(blob);
+  if (blob) showBlob(img, blob);
+}
+
+function showBlob(img, blob) {
+  img.src = URL.createObjectURL(blob);
+  img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
 }
 
 function unlock() {
@@ -143,7 +148,7 @@ async function showAsked(now) {
     $("asked-kind").textContent = now.title ? "Your photo and the title" : "Your photo";
     $("asked-name").textContent = "";
     $("asked-image").hidden = false;
-    $("asked-image").src = URL.createObjectURL(now.photo);
+    showBlob($("asked-image"), now.photo);
   }
 }
 
