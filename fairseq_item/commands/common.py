@@ -103,7 +103,7 @@ def amount(text: str) -> float:
 def words(text: str) -> str:
     """Text of which something can be seen."""
     if not any(character.isprintable() and not character.isspace() for character in text):
-        raise argparse.ArgumentTypeError(f"'{text}' is blank; give some words, or leave it out")
+        raise argparse.ArgumentTypeError(f"{text!r} is blank; give some words, or leave it out")
     return text
 
 

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -144,11 +145,12 @@ def test_old_names_are_taken_but_not_shown(name, parser_of):
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (common.positive, {"1": 1, "12": 12}, ("0", "-1", "1.5", "many", "", "nan")),
+        (common.positive, {"1": 1, "12": 12}, ("0", "-1", "1.5", "many", "", "nan", "9" * 20)),
         (common.not_negative, {"0": 0, "7": 7}, ("-1", "0.5", "x")),
         (common.fraction, {"0": 0, "0.25": 0.25, "1": 1}, ("-0.1", "1.1", "nan", "inf", "half")),
-        (common.amount, {"0": 0, "1e3": 1000}, ("-1", "inf", "nan", "much")),
+        (common.amount, {"0": 0, "1e3": 1000}, ("-1", "inf", "nan", "much", "1e308")),
         (common.splits, {"a": ["a"], "a, b,": ["a", "b"]}, ("", ",", " , ")),
+        (common.words, {" a": " a", "靴": "靴", "!": "!"}, ("", " ", "\u3000", "\xa0")),
     ],
 )
 def test_types(kind, good, bad):
@@ -157,7 +159,7 @@ def test_types(kind, good, bad):
     for text, value in good.items():
         assert parser.parse_args(["--x", text]).x == value
     for text in bad:
-        with pytest.raises(InputError, match=f"argument --x: '{text}'"):
+        with pytest.raises(InputError, match=f"argument --x: {re.escape(repr(text))}"):
             parser.parse_args([f"--x={text}"])
 
 

@@ -172,6 +172,7 @@ def embed(commands, model_folder, data_bin, out):
     return started
 
 
+@pytest.mark.robustness
 def test_killed_processes_that_embed_together(commands, model_folder, data_bin, tmp_path):
     out, chance = tmp_path / "x" / "e", random.Random(7)
     began = time.perf_counter()
