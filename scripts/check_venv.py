@@ -40,6 +40,11 @@ def main():
     fairseq_item.register()
     for line in found:
         sys.stderr.write(f"error: {line}\n")
+    if found:
+        sys.stderr.write(
+            "torch and torchvision have to be of one build: name an index that has both with "
+            "TORCH_INDEX, remove the environment and set it up again\n"
+        )
     sys.exit(bool(found))
 
 
