@@ -3,7 +3,8 @@
     python examples/export/measure.py quickstart
 
 reads a folder that ``make quickstart`` made: its model, its data-bin, and the queries and truth of
-its test products. Prints a table as Markdown. ``--threads`` is what torch and onnxruntime may use.
+its test products. Prints a table as Markdown. Times are seconds of one core, so that other work on
+the machine hardly counts.
 """
 
 import argparse
@@ -33,9 +34,8 @@ def main():
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("quickstart", type=Path)
-    p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     hub = ItemModel.from_pretrained(args.quickstart / "model")
     hub.model.cfg.compute_dtype = "float32"
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def main():
         onnx_model.write(hub, args.quickstart / "model", folder / "onnx", int8=True)
         forms = {"torch": hub.embed}
         for name in (onnx_model.FILE, onnx_model.INT8):
-            forms[name] = session(folder / "onnx" / name, args.threads)
+            forms[name] = session(folder / "onnx" / name)
         loaded = {
             splits: load(hub, args.quickstart / "data-bin", splits.split(","))
             for splits in ("train,valid,test", "query")
@@ -63,10 +63,10 @@ def main():
             print(f"| {name} | {' | '.join(row)} |")
 
 
-def session(path, threads):
+def session(path):
     """A function from a batch of tensors to the three embeddings."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     run = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run
 
     def embed(title, patches, has_image=None):
@@ -85,7 +85,7 @@ def load(hub, data, splits):
 
 
 def timed(forms, loaded):
-    """Seconds of a batch of ``BATCH`` and of one product, the fastest of some rounds: dict.
+    """Seconds of CPU of a batch of ``BATCH`` and of one product, the least of some rounds: dict.
 
     All forms take part in each round, so that they see the same machine.
     """
@@ -95,9 +95,9 @@ def timed(forms, loaded):
     for _ in range(TIMED):
         for name, embed in forms.items():
             for seconds, batch in zip(found[name], (many, one)):
-                start = time.perf_counter()
+                start = time.process_time()
                 embed(**batch)
-                seconds.append(time.perf_counter() - start)
+                seconds.append(time.process_time() - start)
     return {name: tuple(map(min, seconds)) for name, seconds in found.items()}
 
 

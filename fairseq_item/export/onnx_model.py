@@ -17,6 +17,7 @@ from fairseq_item.data.titles import BOS, EOS
 from fairseq_item.errors import InputError
 from fairseq_item.export import bundle, folder
 from fairseq_item.files import atomic_path
+from fairseq_item.models.item import ItemModel
 
 FILE, INT8, RUNNER = "model.onnx", "model.int8.onnx", "onnx_runner.py"
 INPUTS = ("title", "patches", "has_image")
@@ -56,11 +57,14 @@ def write(hub, source, out, int8=False, facts=None):
         float: by how much the embeddings differ from torch's, at most, on products drawn at random.
 
     Raises:
-        InputError: onnxruntime's results are not torch's.
+        InputError: the model is no ITEm, or onnxruntime's results are not torch's.
         ImportError: a package that it takes is missing.
     """
     for name in ("onnx", "onnxruntime", "onnxscript"):  # before anything is written
         importlib.import_module(name)
+    if not isinstance(hub.model, ItemModel):
+        name = type(hub.model).__name__
+        raise InputError(f"this is a {name}; only ITEm goes to ONNX, take --format safetensors")
     out = folder.prepare(out)
     (out / folder.CONFIG).unlink(missing_ok=True)  # it is written last
     embedder = Embedder(hub.model).to("cpu")

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fairseq_item
+from fairseq_item.errors import InputError
 from fairseq_item.export import bundle, onnx_model
 
 for name in ("onnx", "onnxruntime", "onnxscript"):
@@ -132,3 +134,10 @@ def test_the_runner_reads_word_pieces_as_well(tmp_path):
     assert type(theirs).__name__ == "WordPieceTokenizer"
     for title in titles:
         np.testing.assert_array_equal(ours.encode(title), theirs.encode(title))
+
+
+def test_other_models_are_refused(hub, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "model", torch.nn.Linear(2, 2))
+    with pytest.raises(InputError, match="this is a Linear; only ITEm goes to ONNX"):
+        onnx_model.write(hub, model_folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
