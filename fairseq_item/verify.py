@@ -91,6 +91,17 @@ def _checkpoint(path: Path) -> None:
     ItemModel.from_pretrained(path)
 
 
+def _exported(folder: Path) -> Iterator[Check]:
+    """What item-export wrote."""
+    yield str(folder), partial(_export, folder)
+
+
+def _export(folder: Path) -> None:
+    from fairseq_item.export.folder import check_files, read_config
+
+    check_files(folder, read_config(folder))
+
+
 def _embeddings(folder: Path) -> Iterator[Check]:
     """Embeddings, or the index made of some."""
     yield str(folder), partial(_rows, folder)
@@ -119,5 +130,6 @@ PARTS = ("global", "title", "image")
 KINDS = [
     (lambda folder: (folder / "items").is_dir(), _data_bin),
     (lambda folder: any(folder.glob("checkpoint*.pt")), _model),
+    (lambda folder: (folder / "config.json").is_file(), _exported),
     (lambda folder: any((folder / f"{name}.npy").exists() for name in PARTS), _embeddings),
 ]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import fairseq_item
+from fairseq_item.commands import verify
 from fairseq_item.errors import InputError
 from fairseq_item.export import folder
 from fairseq_item.export.facts import facts
@@ -148,6 +149,13 @@ def test_files_are_those_that_were_written(copied, name, harm):
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(InputError, match=name):
         folder.load(copied)
+    with pytest.raises(InputError, match=name):
+        verify.main([str(copied)])
+
+
+def test_a_whole_folder_is_verified(exported, capsys):
+    verify.main([str(exported)])
+    assert capsys.readouterr().out == f"{exported}: whole\n"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "fairseq-item"}', None])
