@@ -35,19 +35,27 @@ DTYPES = ("float32", "float16")
 FILES = (*(f"{name}.npy" for name in EMBEDDINGS), "items.tsv")
 # What ``meta.json`` of embeddings, and of an index, says; older ones lack some of it.
 _network = mapping(("network", "weights"), text)
+
+
+def _features(value):
+    return _network(value) and whole(1)(value.get("dim")) and maybe(text)(value.get("weights_file"))
+
+
 FIELDS = {
     "count": whole(0),
     "dim": whole(1),
     "checkpoint": maybe(text),
     "checkpoint_digest": maybe(text),
     "untrained": one_of(None, False, True),
-    "features": maybe(lambda value: _network(value) and whole(1)(value.get("dim"))),
+    "features": maybe(_features),
     "files": maybe(lambda value: isinstance(value, dict)),
 }
 _EMBEDDING_FIELDS = {
     **FIELDS,
     "dims": maybe(mapping(EMBEDDINGS, whole(1))),
     "dtype": one_of(*DTYPES),
+    "data": maybe(text),
+    "splits": maybe(text),
 }
 BLOCK = 16384
 # What is written to a mapped file stays in the process' memory until it is let go.

@@ -50,6 +50,7 @@ _FIELDS = {
     "dims": mapping(EMBEDDINGS, whole(1)),
     "embedding_dims": maybe(mapping(EMBEDDINGS, whole(1))),
     "dtype": one_of(*DTYPES),
+    "sources": maybe(lambda values: isinstance(values, list) and all(map(text, values))),
     "factory": text,
     "fusion": one_of(*FUSIONS),
     "weights": _weights,

@@ -92,7 +92,7 @@ class QueryModel:
         from fairseq_item.data.frozen import load_network
 
         features = self.features
-        network = load_network(features["network"], features["weights_file"], self.device)
+        network = load_network(features["network"], features.get("weights_file"), self.device)
         if network.digest != features["weights"]:
             raise InputError(
                 f"the weights of {network.name} here are not those that the index was built with; "

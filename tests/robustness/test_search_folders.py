@@ -263,16 +263,19 @@ FINE = {
     "features": [None],
     "files": [None, {}],
     "factory": ["many"],
+    "sources": [None, []],
+    "data": [None, "many"],
+    "splits": [None, "many"],
     "dims": [None],
     "dim": [10**400],  # what counts is dims
 }
 INDEX_KEYS = [
     "format", "content", "count", "dim", "dims", "embedding_dims", "dtype", "factory", "fusion",
-    "weights", "calibrations", "fit", "untrained", "features", "checkpoint", "files",
+    "weights", "calibrations", "fit", "untrained", "features", "checkpoint", "files", "sources",
 ]  # fmt: skip
 EMBEDDINGS_KEYS = [
     "format", "count", "dim", "dims", "dtype", "untrained", "features", "checkpoint",
-    "checkpoint_digest", "files",
+    "checkpoint_digest", "files", "data", "splits",
 ]  # fmt: skip
 MISSING = object()
 
