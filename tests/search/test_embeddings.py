@@ -189,3 +189,16 @@ def test_tables_that_cannot_be_read(tmp_path, content, message):
         read_table(path, ["id"])
     with pytest.raises(InputError, match="not there"):
         read_table(tmp_path / "none.tsv")
+
+
+def test_folders_of_earlier_versions_are_read(tmp_path, change_meta):
+    """Without digests; the first ones had one width for all embeddings, and no kind."""
+    written = arrays(3, 4)
+    writer = EmbeddingWriter(tmp_path / "e", items(3), 4)
+    writer.write(0, *written)
+    writer.finish()
+    for gone in ([], ["content", "dims"]):
+        change_meta(tmp_path / "e", lambda meta, gone=gone: [meta.pop(key) for key in gone])
+        read = Embeddings.load(tmp_path / "e", verify=True)
+        np.testing.assert_allclose(read.rows("image"), normalise(written[2]))
+        assert read.dims == dict.fromkeys(EMBEDDINGS, 4)
