@@ -16,7 +16,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.reports.gallery import decided_by
 from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import SIMILARITIES, Hit
-from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.index import EXACT, ItemIndex
 from fairseq_item.search.item_queries import as_queries
 from fairseq_item.search.query_model import QueryModel, model_of
 from fairseq_item.search.search import check_dims, fused_search
@@ -226,9 +226,13 @@ def _named(weights):
 
 
 def _narrowed(index, mask):
-    """The same index in which only some items can be compared by anything."""
+    """The same index in which only some items can be compared by anything.
+
+    Searched exactly: few of those that faiss lists may be among them.
+    """
     index = copy(index)
     index.present = index.present & mask[:, None]
+    index.meta = {**index.meta, "factory": EXACT}
     return index
 
 

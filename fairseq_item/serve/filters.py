@@ -29,7 +29,7 @@ class Filters:
         for name in self._items.fieldnames:
             if name not in NAMES:
                 counts = _counts(self._items.values(name))
-                if counts and len(counts) > 1:
+                if counts and 1 < len(counts) <= len(self._items) / 2:  # more: names of its own
                     found[name] = counts
         return found
 

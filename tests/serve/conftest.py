@@ -79,7 +79,7 @@ def products(count):
     return rows
 
 
-def build(folder, count=30, checkpoint=b"model", out="index", images_of=None):
+def build(folder, count=30, checkpoint=b"model", out="index", images_of=None, factory="Flat"):
     """Write images, a data-bin, embeddings and an index of ``count`` products into ``folder``.
 
     Args:
@@ -88,6 +88,7 @@ def build(folder, count=30, checkpoint=b"model", out="index", images_of=None):
         checkpoint: bytes of the model's file.
         out: name of the index.
         images_of: id -> name of the image that the index gives it.
+        factory: of the index.
     """
     rows = products(count)
     names = ["id", "title", "image", "leaf_category", "note"]
@@ -116,7 +117,7 @@ def build(folder, count=30, checkpoint=b"model", out="index", images_of=None):
     writer = EmbeddingWriter(folder / "embeddings", items, DIM, meta=meta)
     writer.write(0, *(np.concatenate([row[name] for row in found]) for name in EMBEDDINGS))
     writer.finish()
-    build_index([folder / "embeddings"], folder / out, weights=(0.5, 0.25, 1, 1))
+    build_index([folder / "embeddings"], folder / out, factory, weights=(0.5, 0.25, 1, 1))
     return folder / out
 
 
