@@ -116,8 +116,10 @@ def _copy(module, state, names):
 
 def _check_heads(file, heads):
     """Weights do not tell how many heads they are for; config.json beside them does."""
-    path = Path(file).with_name("config.json")
-    if path.exists():
-        theirs = json.loads(path.read_text(encoding="utf-8")).get("num_attention_heads", heads)
-        if theirs != heads:
-            raise InputError(f"{file} has {theirs} heads; add --encoder-attention-heads {theirs}")
+    try:
+        config = json.loads(Path(file).with_name("config.json").read_text(encoding="utf-8"))
+        theirs = config["num_attention_heads"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if theirs != heads:
+        raise InputError(f"{file} has {theirs} heads; add --encoder-attention-heads {theirs}")

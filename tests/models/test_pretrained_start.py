@@ -186,6 +186,8 @@ def test_what_does_not_fit(tmp_path):
         build(init_text=save(tmp_path / "other.bin", {"x": torch.zeros(1)}))
     with pytest.raises(InputError, match="none.bin cannot be read"):
         build(init_text=str(tmp_path / "none.bin"))
+    (tmp_path / "config.json").write_text("of something else")
+    build(init_text=file)
     (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 4}))
     with pytest.raises(InputError, match="has 4 heads; add --encoder-attention-heads 4"):
         build(init_text=file)
