@@ -49,7 +49,7 @@ class NewFolder:
 
     def __init__(self, path: str | os.PathLike[str], known: Callable[[str], bool]) -> None:
         self.path = Path(path).resolve()
-        self.work = work_path(self.path)
+        self.work, self._open = work_path(self.path), True
         self._held = ExitStack()
         self._held.enter_context(locked(self.path.with_name(f".{self.path.name}.lock")))
         try:
@@ -69,8 +69,10 @@ class NewFolder:
 
     def close(self) -> None:
         """Remove what was not put in place, or what was there before; let go of the lock."""
-        _remove(self.work)
-        self._held.close()
+        if self._open:  # later on ``work`` is another process'
+            self._open = False
+            with self._held:
+                _remove(self.work)
 
     def __enter__(self) -> "NewFolder":
         return self

@@ -47,6 +47,15 @@ def test_what_was_not_put_in_place_is_removed(tmp_path):
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_a_folder_that_was_closed_does_not_touch_the_next_run_of_another(tmp_path):
+    first = NewFolder(tmp_path / "x", lambda name: True)
+    first.put()
+    first.close()
+    with NewFolder(tmp_path / "x", lambda name: True) as second:
+        first.close()
+        assert second.work.is_dir()
+
+
 def test_what_a_run_killed_between_two_names_left_is_put_back(tmp_path):
     write(tmp_path / "x", "first")
     (tmp_path / "x").rename(tmp_path / ".x.old")

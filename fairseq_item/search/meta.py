@@ -5,6 +5,7 @@ hand removes that line.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ def read_meta(folder: str | Path, what: str, fields: Mapping[str, Check]) -> dic
     path, mend = Path(folder) / "meta.json", MEND[what]
     if not path.is_file():
         raise InputError(f"{path} is missing, so {folder} holds no whole {what}; {mend}")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_file() and not entry.is_dir():  # a pipe would be waited for
+                raise InputError(f"{entry.path} is no file; {mend}")
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):

@@ -108,6 +108,16 @@ def make_folder(path, other, at):
     path.mkdir()
 
 
+def make_pipe(path, other, at):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link_to_nothing(path, other, at):
+    path.unlink()
+    path.symlink_to("nothing")
+
+
 def replace_by_text(path, other, at):
     path.write_text("nothing of the kind\n")
 
@@ -133,8 +143,8 @@ def reverse(path, other, at):
 
 
 WAYS = (
-    cut, flip, blank, lengthen, empty, remove, make_folder, replace_by_text, take_other,
-    take_neighbour, reverse,
+    cut, flip, blank, lengthen, empty, remove, make_folder, make_pipe, link_to_nothing,
+    replace_by_text, take_other, take_neighbour, reverse,
 )  # fmt: skip
 FILES = [*(f"{name}.npy" for name in EMBEDDINGS), "items.tsv", "meta.json"]
 INDEX_FILES = [
