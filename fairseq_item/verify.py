@@ -97,7 +97,7 @@ def _exported(folder: Path) -> Iterator[Check]:
 
 
 def _export(folder: Path) -> None:
-    from fairseq_item.export.folder import check_files, read_config
+    from fairseq_item.export.config import check_files, read_config
 
     check_files(folder, read_config(folder))
 

@@ -81,6 +81,7 @@ def _check(args):
 def _write(args, hub):
     """Write the folder; returns what to say of it."""
     from fairseq_item.export import folder
+    from fairseq_item.export.config import WEIGHTS
     from fairseq_item.export.facts import facts
 
     source, known = _source(args.checkpoint), facts(args.checkpoint)
@@ -99,7 +100,7 @@ def _write(args, hub):
         index = args.index and ItemIndex.load(args.index)
         weights = args.weights or (1, 1, 1)
         sentence_module.write(hub, source, args.out, weights, dtype, known, index)
-    size = (Path(args.out) / folder.WEIGHTS).stat().st_size / 1e6
+    size = (Path(args.out) / WEIGHTS).stat().st_size / 1e6
     return f"{args.out}: {size:.1f} MB of {dtype} weights"
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fairseq_item.criterions.item_pretraining import OBJECTIVES
-from fairseq_item.export import folder
+from fairseq_item.export.config import is_export, read_config
 from fairseq_item.models.hub_interface import read_checkpoint
 
 
@@ -18,8 +18,8 @@ def facts(checkpoint):
         objectives, those of them that the checkpoint knows.
     """
     path = Path(checkpoint)
-    if path.is_dir() and folder.is_export(path):
-        return folder.read_config(path).get("training") or {}
+    if path.is_dir() and is_export(path):
+        return read_config(path).get("training") or {}
     state = read_checkpoint(path / "checkpoint_best.pt" if path.is_dir() else path)
     cfg, found = state["cfg"], {}
     history = state.get("optimizer_history") or [{}]

@@ -16,10 +16,10 @@ from torch import nn
 from fairseq_item.data.titles import BOS, EOS
 from fairseq_item.errors import InputError
 from fairseq_item.export import bundle, folder
-from fairseq_item.files import atomic_path
+from fairseq_item.export.config import ONNX
 from fairseq_item.models.item import ItemModel
 
-FILE, INT8, RUNNER = "model.onnx", "model.int8.onnx", "onnx_runner.py"
+FILE, INT8, RUNNER = ONNX
 INPUTS = ("title", "patches", "has_image")
 OUTPUTS = ("global_embedding", "title_embedding", "image_embedding")
 # What a product's embeddings may differ by from torch's, any of their values.
@@ -49,7 +49,7 @@ def write(hub, source, out, int8=False, facts=None):
     Args:
         hub: the model.
         source: folder of its dictionary and tokenizer.
-        out: folder to write; see ``folder.prepare``.
+        out: folder to write.
         int8: write ``model.int8.onnx``, too.
         facts: dict, what is known of its training.
 
@@ -65,27 +65,29 @@ def write(hub, source, out, int8=False, facts=None):
     if not isinstance(hub.model, ItemModel):
         name = type(hub.model).__name__
         raise InputError(f"this is a {name}; only ITEm goes to ONNX, take --format safetensors")
-    out = folder.prepare(out)
-    (out / folder.CONFIG).unlink(missing_ok=True)  # it is written last
+    with folder.new_folder(out) as new:
+        difference = _write(hub, source, new.work, int8, facts)
+        new.put()
+    return difference
+
+
+def _write(hub, source, out, int8, facts):
+    """:func:`write` into an empty folder."""
     embedder = Embedder(hub.model).to("cpu")
-    with atomic_path(out / FILE) as path:
-        export(embedder, example(hub), path)
+    export(embedder, example(hub), out / FILE)
     difference = compare(embedder, hub, out / FILE)
     if not difference <= TOLERANCE:
         raise InputError(
-            f"{out / FILE} differs from torch by {difference:.2g}, more than {TOLERANCE}; please "
-            "report it with the versions of torch and onnxruntime"
+            f"{FILE} differs from torch by {difference:.2g}, more than {TOLERANCE}; please report "
+            "it with the versions of torch and onnxruntime"
         )
-    files = [FILE]
-    (out / INT8).unlink(missing_ok=True)
     if int8:
         quantise(out / FILE, out / INT8)
-        files.append(INT8)
+    (out / RUNNER).write_text(bundle.runner_source(), encoding="utf-8")
+    files = [name for name in ONNX if (out / name).exists()]
     files += folder.copy_vocabulary(source, out)
-    with atomic_path(out / RUNNER) as path:
-        path.write_text(bundle.runner_source(), encoding="utf-8")
     more = {"dtype": "float32", "formats": ["onnx"], "dim": hub.dim}
-    folder.finish(hub, out, [*files, RUNNER], more, facts)
+    folder.finish(hub, out, files, more, facts)
     return difference
 
 
@@ -163,10 +165,10 @@ def quantise(source, target):
 
     model = onnx.load(str(source))
     del model.graph.value_info[:]  # the exporter's shapes are in the way of those found anew
-    with atomic_path(target) as path, _quiet():
+    with _quiet():
         quantize_dynamic(
             model,
-            str(path),
+            str(target),
             weight_type=QuantType.QInt8,
             per_channel=True,
             op_types_to_quantize=["MatMul", "Gemm"],

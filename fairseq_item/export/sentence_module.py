@@ -14,7 +14,6 @@ names ``dot`` as its similarity; under the cosine, products that lack a title or
 divided by the weight of what they have.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -29,12 +28,10 @@ from torch.nn.functional import normalize
 from fairseq_item import ItemModel
 from fairseq_item.errors import InputError
 from fairseq_item.export import folder
-from fairseq_item.files import atomic_path
+from fairseq_item.export.config import SENTENCE_TRANSFORMERS, TRANSFORMS, read_config
 from fairseq_item.search.embeddings import EMBEDDINGS
 
 TYPE = f"{__name__}.ItemModule"
-SETTINGS = ("modules.json", "config_sentence_transformers.json")
-TRANSFORMS = "transforms.safetensors"
 KEYS = {"text", "image"}
 
 
@@ -120,14 +117,14 @@ class ItemModule(InputModule):
     def save(self, output_path, *args, **kwargs):
         """Copy the folder that it was loaded from; sentence-transformers writes the rest."""
         for path in Path(self.source).iterdir():
-            if path.is_file() and path.name not in SETTINGS:
+            if path.is_file() and path.name not in SENTENCE_TRANSFORMERS:
                 shutil.copyfile(path, Path(output_path) / path.name)
 
     @classmethod
     def load(cls, model_name_or_path, subfolder="", **kwargs):
         """Load an exported folder, on the CPU."""
         path = Path(cls.load_dir_path(model_name_or_path, subfolder, **_places(kwargs)))
-        config, transforms = folder.read_config(path), None
+        config, transforms = read_config(path), None
         hub = ItemModel.from_pretrained(path)  # which looks at the digests of all files
         if TRANSFORMS in config["files"]:
             transforms = load_file(path / TRANSFORMS)
@@ -167,7 +164,7 @@ def write(hub, source, out, weights=(1, 1, 1), dtype="float32", facts=None, inde
     """Write a folder that ``SentenceTransformer`` and ``ItemModel.from_pretrained`` load.
 
     Args:
-        hub, source, out, dtype, facts: as of ``folder.write``.
+        hub, source, out, dtype, facts: as of ``folder.write_weights``.
         weights: of the global, title and image similarity.
         index: ``ItemIndex`` whose transforms and calibrations are taken, None for none.
 
@@ -189,12 +186,15 @@ def write(hub, source, out, weights=(1, 1, 1), dtype="float32", facts=None, inde
         weights = [w / index.calibrations[name].scale for w, name in zip(weights, EMBEDDINGS)]
     formats = ("sentence-transformers", "safetensors")
     more = {"weights": [float(weight) for weight in weights]}
-    config = folder.write(hub, source, out, dtype, facts, formats, more, also)
-    modules = [{"idx": 0, "name": "0", "path": "", "type": TYPE}]
-    settings = {"model_type": "SentenceTransformer", "similarity_fn_name": "dot"}
-    for name, content in zip(SETTINGS, (modules, settings)):
-        with atomic_path(Path(out) / name) as path:
-            path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    settings = (
+        [{"idx": 0, "name": "0", "path": "", "type": TYPE}],
+        {"model_type": "SentenceTransformer", "similarity_fn_name": "dot"},
+    )
+    with folder.new_folder(out) as new:
+        config = folder.write_weights(hub, source, new.work, dtype, facts, formats, more, also)
+        for name, content in zip(SENTENCE_TRANSFORMERS, settings):
+            folder.write_json(new.work / name, content)
+        new.put()
     return config
 
 

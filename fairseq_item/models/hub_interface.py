@@ -237,9 +237,9 @@ def load(path, checkpoint_file="checkpoint_best.pt", device="cpu"):
     """Load a model folder or a checkpoint file; see ``ItemModel.from_pretrained``."""
     path = Path(path)
     if (path / "model.safetensors").exists() and not (path / checkpoint_file).exists():
-        from fairseq_item.export import folder as exported
+        from fairseq_item.export.loading import load as load_export
 
-        return exported.load(path, device)
+        return load_export(path, device)
     checkpoint = path / checkpoint_file if path.is_dir() else path
     folder = checkpoint.parent
     tokenizer = next((name for name in TOKENIZERS if (folder / name).exists()), TOKENIZERS[0])

@@ -10,7 +10,8 @@ import torch
 import fairseq_item
 from fairseq_item.commands import verify
 from fairseq_item.errors import InputError
-from fairseq_item.export import folder
+from fairseq_item.export import config as export_config
+from fairseq_item.export import folder, loading
 from fairseq_item.export.facts import facts
 
 pytest.importorskip("safetensors")
@@ -92,13 +93,13 @@ def test_the_card_says_what_it_was_trained_on(exported, data_bin):
 def test_what_was_exported_can_be_exported_again(exported, tmp_path):
     hub = fairseq_item.ItemModel.from_pretrained(exported)
     config = folder.write(hub, exported, tmp_path / "again", facts=facts(exported))
-    assert config == folder.read_config(exported)
+    assert config == export_config.read_config(exported)
 
 
 def test_other_folders_are_not_written_to(hub, model_folder, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "config.json").write_text('{"format": "another"}')
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="holds other things"):
         folder.write(hub, model_folder, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "mine.txt"]
 
@@ -134,7 +135,7 @@ def config_with(path, **changes):
 def test_sizes_are_those_of_the_file_before_anything_is_built(copied, changes, message):
     config_with(copied, **changes)
     with pytest.raises(InputError, match=message):
-        folder.load(copied)
+        loading.load(copied)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "dict.txt", "bpe.model"])
@@ -148,7 +149,7 @@ def test_files_are_those_that_were_written(copied, name, harm):
     if harm == "changed":
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(InputError, match=name):
-        folder.load(copied)
+        loading.load(copied)
     with pytest.raises(InputError, match=name):
         verify.main([str(copied)])
 
@@ -165,10 +166,24 @@ def test_a_damaged_config(copied, text):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match="config.json"):
-        folder.load(copied)
+        loading.load(copied)
 
 
 def test_a_config_of_any_size_is_not_read(copied, monkeypatch):
-    monkeypatch.setattr(folder, "LONGEST_CONFIG", 100)
+    monkeypatch.setattr(export_config, "LONGEST", 100)
     with pytest.raises(InputError, match="more than 100 bytes"):
-        folder.load(copied)
+        loading.load(copied)
+
+
+def test_an_export_that_fails_leaves_the_one_before(hub, model_folder, copied, monkeypatch):
+    before = sorted(path.name for path in copied.iterdir())
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(folder, "finish", fail)
+    with pytest.raises(OSError, match="No space"):
+        folder.write(hub, model_folder, copied, "bfloat16")
+    assert sorted(path.name for path in copied.iterdir()) == before
+    assert loading.load(copied).digest == hub.digest
+    assert sorted(path.name for path in copied.parent.iterdir()) == ["copy"]
