@@ -118,7 +118,7 @@ def finish(hub, out, files, more, facts=None):
         # Embeddings of exact weights go with those of the checkpoint, of rounded ones they do not.
         "digest": hub.digest if more["dtype"] == "float32" else digests[files[0]],
         "checkpoint": hub.digest,
-        "model": OmegaConf.to_container(hub.model.cfg, resolve=True, enum_to_str=True),
+        "model": _settings(hub.model.cfg),
         "stored_image_size": hub.stored_image_size,
         "fit": hub.fit,
         "categories": None if hub.categories is None else list(hub.categories),
@@ -129,6 +129,15 @@ def finish(hub, out, files, more, facts=None):
     (out / CARD).write_text(card.text(hub, config), encoding="utf-8")
     write_json(out / CONFIG, config)
     return config
+
+
+def _settings(cfg):
+    """A model's configuration as a dict, without the folders of this machine."""
+    settings = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    for name in ("init_text", "init_image"):  # that there was a file makes a difference
+        if settings.get(name):
+            settings[name] = Path(settings[name]).name
+    return settings
 
 
 def write_json(path, content):

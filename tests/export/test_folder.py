@@ -13,6 +13,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.export import config as export_config
 from fairseq_item.export import folder, loading
 from fairseq_item.export.facts import facts
+from fairseq_item.models.pretrained_text import BERT_EPS
 
 pytest.importorskip("safetensors")
 TITLES = ["acme red mug 12x", None, "zenor blue hat", ""]
@@ -78,6 +79,15 @@ def test_config_has_no_path(exported, model_folder, data_bin):
     text = (exported / folder.CONFIG).read_text()
     assert str(model_folder.parent) not in text
     assert str(data_bin.parent) not in text
+
+
+def test_nor_has_that_of_a_model_which_started_from_a_file(model_folder, tmp_path):
+    hub = fairseq_item.ItemModel.from_pretrained(model_folder)
+    hub.model.cfg.init_text = "/home/somebody/bert/model.safetensors"
+    config = folder.write(hub, model_folder, tmp_path / "out")
+    assert config["model"]["init_text"] == "model.safetensors"
+    # Which is why its LayerNorm has BERT's epsilon; the file is not read again.
+    assert loading.load(tmp_path / "out").model.embedding.norm.eps == BERT_EPS
 
 
 def test_the_card_says_what_it_was_trained_on(exported, data_bin):
