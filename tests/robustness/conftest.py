@@ -85,28 +85,36 @@ def pytest_configure(config):
 
 
 class Table:
-    """Counts the outcomes of all trials, those of pytest-xdist's processes included."""
+    """Counts the outcomes of all trials, those of pytest-xdist's processes included.
+
+    A test that is no trial says by passing that its input was kept, rejected or refused.
+    """
 
     def __init__(self):
         self.counts = defaultdict(Counter)
 
     def pytest_runtest_logreport(self, report):
-        if report.when == "call":
-            for name, value in report.user_properties:
-                if name == "robustness":
-                    self.counts[value[0]][value[1]] += 1
+        if report.when != "call" or "tests/robustness/" not in report.nodeid or report.skipped:
+            return
+        found = [value for name, value in report.user_properties if name == "robustness"]
+        for area, outcome in found:
+            self.counts[area][outcome] += 1
+        if not found:
+            file, _, test = report.nodeid.partition("::")
+            area = f"{Path(file).stem.removeprefix('test_')}: {test.partition('[')[0]}"
+            self.counts[area.replace("test_", "")]["either" if report.passed else "failed"] += 1
 
     def pytest_terminal_summary(self, terminalreporter):
         if not self.counts:
             return
-        columns = GOOD + BAD
+        columns = (*GOOD, "either", *BAD, "failed")
         write = terminalreporter.write_line
         terminalreporter.section("bad inputs")
-        write(f"{'':32}{'tried':>8}" + "".join(f"{name:>11}" for name in columns))
+        write(f"{'':70}{'tried':>8}" + "".join(f"{name:>10}" for name in columns))
         total = sum(self.counts.values(), Counter())
         for area, counts in [*sorted(self.counts.items()), ("all", total)]:
-            numbers = "".join(f"{counts[name]:>11}" for name in columns)
-            write(f"{area:32}{counts.total():>8}{numbers}")
+            numbers = "".join(f"{counts[name]:>10}" for name in columns)
+            write(f"{area[:69]:70}{counts.total():>8}{numbers}")
 
 
 class Processes:
