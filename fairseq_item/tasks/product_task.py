@@ -29,7 +29,7 @@ from fairseq_item.modules.precision import resolve_compute_dtype
 from fairseq_item.old_checkpoints import rename_settings
 from fairseq_item.tasks.prefetching import end_prefetching_at_exit
 from fairseq_item.tasks.restoring import check_settings, check_start, given, restored_from
-from fairseq_item.tasks.saving import say_why_checkpoints_fail
+from fairseq_item.tasks.saving import refuse_update, say_why_checkpoints_fail
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +210,22 @@ class ProductTask(FairseqTask):
                     shutil.copyfile(source, temporary)
             elif not filecmp.cmp(source, target, shallow=False):
                 raise InputError(f"{target} differs from {source}; choose another --save-dir")
+
+    def train_step(
+        self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **extra
+    ):
+        """As fairseq's; of an update that failed, which it computes again, say where.
+
+        Raises:
+            InputError: in place of fairseq's FloatingPointError.
+        """
+        result = super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad, **extra
+        )
+        # fairseq looks for what is not finite through hooks, and only then.
+        if getattr(model, "module", model)._forward_hooks:
+            refuse_update(result[2], sample, update_num)
+        return result
 
     def get_checkpoint_dict(self):
         """Put into the checkpoint what fairseq forgets: how long ``--patience`` has waited."""

@@ -1,4 +1,4 @@
-"""Checkpoints that cannot be written: one line instead of fairseq's three tries and traceback."""
+"""Training that cannot go on: one line instead of fairseq's tries and tracebacks."""
 
 from pathlib import Path
 
@@ -31,3 +31,28 @@ def _save(state, file):
             f"{name.removesuffix('.tmp')} cannot be written ({reason}); make room and run again: "
             "training goes on from the last checkpoint that is whole"
         ) from None
+
+
+def refuse_update(log, sample, update):
+    """Refuse an update whose loss or gradient is not finite; the weights are as before it.
+
+    Args:
+        log: what the criterion logged, its objectives as ``{name}_sum``.
+        sample: the batch.
+        update: its number.
+
+    Raises:
+        InputError: always; it names the objectives and some products.
+    """
+    failed = [
+        name.removesuffix("_sum")
+        for name, value in log.items()
+        if name.endswith("_sum") and not torch.as_tensor(value).isfinite().all()
+    ]
+    failed = [name for name in failed if not name.endswith("_weighted")]
+    where = ", ".join(failed) or "the gradient"
+    rows = ", ".join(map(str, sample["id"][:8].tolist()))
+    raise InputError(
+        f"update {update} gave no finite number in {where}; its batch begins with products {rows} "
+        "of the split (0 is the first); lower --lr, or go on from an earlier checkpoint"
+    )

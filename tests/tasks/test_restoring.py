@@ -129,3 +129,14 @@ def test_a_full_disk_leaves_no_half_checkpoint(tmp_path):
     with pytest.raises(InputError, match=r"checkpoint_last\.pt cannot be written \(.*; make room"):
         saving._save({"a": torch.zeros(3)}, Full())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_update_that_fails_names_its_objectives_and_products():
+    log = {"itm_sum": torch.tensor(1.0), "mlm_sum": torch.tensor(float("nan")), "sample_size": 3}
+    log["mlm_weighted_sum"] = torch.tensor(float("inf"))
+    message = r"update 7 gave no finite number in mlm; its batch begins with products 4, 0, 9 of"
+    with pytest.raises(InputError, match=message):
+        saving.refuse_update(log, {"id": torch.tensor([4, 0, 9])}, 7)
+    log.pop("mlm_sum")
+    with pytest.raises(InputError, match="no finite number in the gradient"):
+        saving.refuse_update(log, {"id": torch.tensor([4])}, 7)
