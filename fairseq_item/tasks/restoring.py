@@ -38,16 +38,14 @@ def restored_from(cfg):
     file = given(cfg, "restore_file")
     if file is None:
         return None
-    path = Path(file) if file != LAST else Path(cfg.save_dir) / LAST
-    if not path.is_file():
-        return None
-    if file != LAST:
-        return path
-    if not dist.is_initialized() or dist.get_rank() == 0:
-        _mend(path)
-    if dist.is_initialized():
-        dist.barrier()
-    return path
+    path = Path(file)
+    if file == LAST:
+        path = Path(cfg.save_dir) / LAST
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            _mend(path)
+        if dist.is_initialized():
+            dist.barrier()
+    return path if path.is_file() else None
 
 
 def given(cfg, name):
@@ -60,6 +58,9 @@ def given(cfg, name):
 
 
 def _mend(path):
+    """Put the newest other checkpoint in the place of one that is there and damaged."""
+    if not path.is_file():
+        return
     try:
         read_checkpoint(path)
         check_bytes(path)
