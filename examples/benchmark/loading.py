@@ -31,6 +31,7 @@ from fairseq_item.commands.common import positive, run
 from fairseq_item.data.image_store import ImageStore, ImageStoreWriter
 from fairseq_item.data.item_dataset import Augmentation, Corruption, Geometry, ItemDataset
 from fairseq_item.data.mmap_index import write_idx
+from fairseq_item.data.titles import EOS
 from fairseq_item.data.token_store import TokenStore, TokenWriter
 
 STORED, SHOWN, PATCH, BATCH, VOCABULARY = 256, 224, 16, 128, 5000
@@ -62,12 +63,15 @@ def write_data(work, count):
 
 
 def write_sparse(folder, count):
-    """Stores of ``count`` products that are holes in their files: they take no room on the disk."""
+    """Stores of ``count`` products, whose images are holes: they take no room on the disk."""
     folder.mkdir()
     lengths = np.random.default_rng(0).integers(4, 33, count)
     items = np.full(count, STORED * STORED * 3)
     for name, sizes, dtype in (("title", lengths, np.uint16), ("patches", items, np.uint8)):
         write_idx(folder / f"{name}.idx", sizes, dtype)
+        if name == "title":  # whose ids are looked at when it is opened
+            np.full(int(np.sum(sizes)), EOS, dtype).tofile(folder / "title.bin")
+            continue
         with open(folder / f"{name}.bin", "wb") as file:
             file.truncate(int(np.sum(sizes)) * np.dtype(dtype).itemsize)
     meta = {"codec": "patches", "image_size": STORED, "patch_size": PATCH, "channels": 3}
