@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, File, Form, HTTPException, UploadFile
 from fastapi import Query as Parameter
@@ -30,7 +30,9 @@ PAGE = Path(__file__).with_name("page")
 # Small images are quick: a page asks for many at once.
 IMAGE_THREADS, IMAGES_WAITING = 2, 1000
 STATUSES = {400: "wrong", 401: "no token", 404: "not there", 413: "too large", 503: "busy"}
-FAULTS = {status: {"model": schemas.Error, "description": d} for status, d in STATUSES.items()}
+FAULTS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.Error, "description": d} for status, d in STATUSES.items()
+}
 
 Title = Annotated[str | None, Parameter(description="Title of the product asked for")]
 ItemId = Annotated[str | None, Parameter(description="Id of an indexed item to find more like")]

@@ -46,9 +46,13 @@ class ShowsPatches:
     _updates = 0
     _writer = None
 
-    def train_step(self, sample, model, criterion, optimizer, update_num, **kwargs):
+    def train_step(
+        self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **extra
+    ):
         self._updates = update_num + 1
-        return super().train_step(sample, model, criterion, optimizer, update_num, **kwargs)
+        return super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad, **extra
+        )
 
     def begin_epoch(self, epoch, model):
         super().begin_epoch(epoch, model)
