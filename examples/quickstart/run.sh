@@ -153,7 +153,7 @@ search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and 
     item-index "$embeddings/index" --out "$out/index/$name" "${fit[@]}" \
         --fit-queries "$embeddings/fit"
     for by in fused global title image; do
-        item-search "$out/index/$name" --queries "$embeddings/query" --part $by \
+        item-search "$out/index/$name" --queries "$embeddings/query" --similarity $by \
             --out "$out/hits/$name-$by.tsv"
     done
     item-search "$out/index/$name" --queries "$embeddings/query" --fusion sum \
@@ -164,6 +164,8 @@ search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and 
     done
 }
 search trained --features none
+item-search "$out/index/trained" --queries "$out/embeddings/trained/query" --similarity lexical \
+    --out "$out/hits/words.tsv"
 search untrained --features none --untrained
 item-baseline bm25 --data "$data" --out "$out/hits/bm25.tsv"
 best=trained

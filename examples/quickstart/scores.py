@@ -20,6 +20,7 @@ ROWS = [
     *((f"ITEm, {by}", f"trained-{by}") for by in SIMILARITIES),
     *((f"untrained, {by}", f"untrained-{by}") for by in SIMILARITIES),
     ("untrained + features, fused", "untrained-features-fused"),
+    ("the index's words alone", "words"),
     ("BM25 on titles", "bm25"),
     ("BM25 + features", "rival"),
 ]

@@ -14,7 +14,7 @@ FASHION = ROOT.parent / "shared" / "data" / "fashion-60x80"
 ROWS = {
     *(f"{name}, {part}" for name in ("ITEm", "untrained") for part in
       ("fused", "unfitted", "global", "title", "image")),
-    "BM25 on titles",
+    "the index's words alone", "BM25 on titles",
     *(f"{name}, {alone} only" for alone in ("photo", "title") for name in ("ITEm", "untrained")),
     "BM25, title only",
 }  # fmt: skip
