@@ -32,6 +32,7 @@ COMMANDS = (
     "duplicates",
     "options",
     "export",
+    "fuse",
     "attention",
     "verify",
 )

@@ -20,7 +20,7 @@ Check = tuple[str, Callable[[], None]]
 
 
 def checks(folder: Path) -> Iterator[Check]:
-    """What can be verified of a folder: a data-bin, a model, embeddings or an index.
+    """What can be verified of a folder: a data-bin, a model, embeddings, an index or fused vectors.
 
     Raises:
         InputError: it is neither.
@@ -31,7 +31,7 @@ def checks(folder: Path) -> Iterator[Check]:
             return
     raise InputError(
         f"{folder} is no folder that can be verified; name a data-bin, a model, "
-        "embeddings or an index"
+        "embeddings, an index or fused vectors"
     )
 
 
@@ -125,11 +125,23 @@ def _rows(folder: Path) -> None:
                 raise InputError(f"{folder}/{name}.npy is not finite; run item-index again")
 
 
+def _fused(folder: Path) -> Iterator[Check]:
+    """What item-fuse wrote."""
+    yield str(folder), partial(_fused_rows, folder)
+
+
+def _fused_rows(folder: Path) -> None:
+    from fairseq_item.search.fused_folder import FusedFolder
+
+    FusedFolder.load(folder, verify=True)
+
+
 # Which folders are of a kind, and what is looked at in one.
 PARTS = ("global", "title", "image")
 KINDS = [
     (lambda folder: (folder / "items").is_dir(), _data_bin),
     (lambda folder: any(folder.glob("checkpoint*.pt")), _model),
     (lambda folder: (folder / "config.json").is_file(), _exported),
+    (lambda folder: (folder / "vectors.npy").is_file(), _fused),
     (lambda folder: any((folder / f"{name}.npy").exists() for name in PARTS), _embeddings),
 ]

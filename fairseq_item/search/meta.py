@@ -16,7 +16,11 @@ from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path
 
 FORMAT = 1
-MEND = {"embeddings": "run item-embed again", "index": "run item-index again"}
+MEND = {
+    "embeddings": "run item-embed again",
+    "index": "run item-index again",
+    "fused vectors": "run item-fuse again",
+}
 Check = Callable[[Any], bool]
 
 
@@ -25,7 +29,7 @@ def read_meta(folder: str | Path, what: str, fields: Mapping[str, Check]) -> dic
 
     Args:
         folder: the folder.
-        what: "embeddings" or "index".
+        what: "embeddings", "index" or "fused vectors".
         fields: key -> whether a value, None where the key is missing, can be right.
 
     Raises:
@@ -48,7 +52,10 @@ def read_meta(folder: str | Path, what: str, fields: Mapping[str, Check]) -> dic
     if not one_of(FORMAT)(meta["format"]):
         raise InputError(f"{path} has format {meta['format']!r}, not {FORMAT}; {mend}")
     # Older folders of embeddings do not say what they are.
-    if meta.get("content", "embeddings") != what:
+    content = meta.get("content", "embeddings")
+    if content != what:
+        if "fused vectors" in (content, what):
+            raise InputError(f"{folder} holds {content}, not {what}; name another folder")
         if what == "index":
             raise InputError(f"{folder} holds embeddings, not an index; run item-index on it")
         raise InputError(f"{folder} holds an index; name the embeddings that it was made of")
