@@ -23,15 +23,19 @@ from fairseq_item.files import locked_folder, sweep
 from fairseq_item.preprocess.binarize import binarize_labels, binarize_titles, has_labels, label_ids
 
 
-def main(argv=None):
-    parser = Parser(__doc__)
-    parser.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/")
-    parser.add_argument(
+def parser():
+    """The options of ``item-binarize``."""
+    p = Parser(__doc__)
+    p.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/")
+    p.add_argument(
         "--splits", nargs="+", type=splits, metavar="SPLIT",
         help="train, valid, ...; all of items/ if not given",
     )  # fmt: skip
-    args = parser.parse_args(argv)
+    return p
 
+
+def main(argv=None):
+    args = parser().parse_args(argv)
     root = Path(args.data_bin)
     names = list(dict.fromkeys(name for listed in args.splits or () for name in listed))
     names = names or sorted(path.stem for path in (root / "items").glob("*.tsv"))

@@ -26,36 +26,40 @@ logger = logging.getLogger(__name__)
 LARGEST = 10_000_000  # symbols; SentencePiece counts in 32 bits
 
 
-def main(argv=None):
-    parser = Parser(__doc__)
-    parser.add_argument("catalogs", nargs="+", metavar="TRAIN", help="catalogue to learn from")
-    parser.add_argument("--out", required=True, metavar="DIR", help="usually DATA_BIN/title")
-    parser.add_argument(
+def parser():
+    """The options of ``item-bpe``."""
+    p = Parser(__doc__)
+    p.add_argument("catalogs", nargs="+", metavar="TRAIN", help="catalogue to learn from")
+    p.add_argument("--out", required=True, metavar="DIR", help="usually DATA_BIN/title")
+    p.add_argument(
         "--vocab-size", type=positive, default=50_000,
         help="symbols at most, <s>, <pad>, </s>, <unk> and <mask> included",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--case", choices=sorted(NORMALIZATION), default="fold",
         help="fold: upper and lower case are the same, for sellers shout; keep: they differ",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--vocab", metavar="FILE",
         help="a BERT's vocab.txt (--case says whether it is of lower case) or tokenizer.json",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--character-coverage", type=fraction, default=0.9999,
         help="part of all characters that must have tokens; the rarest are spelt in bytes",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--max-titles",
         type=positive,
         default=10_000_000,
         help="learn from a random sample of so many",
     )
-    add_seed(parser, "seed of that sample")
-    add_columns(parser)
-    args = parser.parse_args(argv)
+    add_seed(p, "seed of that sample")
+    add_columns(p)
+    return p
 
+
+def main(argv=None):
+    args = parser().parse_args(argv)
     if not 0.9 <= args.character_coverage <= 1:
         raise InputError(f"--character-coverage {args.character_coverage}: use 0.98 to 1")
     if args.vocab_size > LARGEST:

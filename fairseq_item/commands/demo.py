@@ -8,29 +8,28 @@ from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path, check_output, locked_folder
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("--out", metavar="DIR", help="folder for products.tsv and the images")
-    parser.add_argument("--products", type=positive, default=1500, help="number of products")
-    parser.add_argument(
+def parser():
+    """The options of ``item-demo``."""
+    p = Parser(__doc__)
+    p.add_argument("--out", metavar="DIR", help="folder for products.tsv and the images")
+    p.add_argument("--products", type=positive, default=1500, help="number of products")
+    p.add_argument(
         "--listings", type=positive, nargs=2, default=(2, 4), metavar=("MIN", "MAX"),
         help="listings a product, at least and at most",
     )  # fmt: skip
-    parser.add_argument(
-        "--image-size", type=positive, default=256, help="side of the images in pixels"
-    )
-    parser.add_argument("--tar", action="store_true", help="write images.tar, not a folder images/")
-    add_seed(parser, "the same seed draws the same bytes")
-    add_workers(parser)
-    parser.add_argument(
+    p.add_argument("--image-size", type=positive, default=256, help="side of the images in pixels")
+    p.add_argument("--tar", action="store_true", help="write images.tar, not a folder images/")
+    add_seed(p, "the same seed draws the same bytes")
+    add_workers(p)
+    p.add_argument(
         "--contact-sheet", metavar="FILE.png",
         help="draw a sheet: listings of a product of each kind, and of a near neighbour of it",
     )  # fmt: skip
-    return parser
+    return p
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     least, most = args.listings
     if not args.out and not args.contact_sheet:
         raise InputError("nothing to write; name --out or --contact-sheet")

@@ -20,54 +20,55 @@ from fairseq_item.fetch.fetch import fetch
 from fairseq_item.fetch.schedule import Manners
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument(
+def parser():
+    """The options of ``item-fetch``."""
+    p = Parser(__doc__)
+    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    p.add_argument(
         "--url-column", default="image_url", metavar="NAME", help="column of the addresses"
     )
-    parser.add_argument(
+    p.add_argument(
         "--connections", type=positive, default=16, metavar="N", help="downloads at once"
     )
-    parser.add_argument(
+    p.add_argument(
         "--per-host", type=positive, default=4, metavar="N", help="downloads from a host at once"
     )
-    parser.add_argument(
+    p.add_argument(
         "--delay", type=amount, default=0.1, metavar="SECONDS",
         help="between the starts of two downloads from one host",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--attempts", type=positive, default=4, metavar="N",
         help="times that an image is asked for before it is left to the next run",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--timeout", type=amount, default=10.0, metavar="SECONDS",
         help="for a connection, and for each part of an answer",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--total-timeout", type=amount, default=60.0, metavar="SECONDS", help="for an image"
     )
-    parser.add_argument(
+    p.add_argument(
         "--max-mib", type=amount, default=32.0, metavar="MIB", help="largest image that is taken"
     )
-    parser.add_argument(
+    p.add_argument(
         "--allow-private", action="store_true",
         help="follow addresses inside the own network, too; never with a catalogue of others",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--try-rejected", action="store_true", help="ask for what was refused for good, too"
     )
-    parser.add_argument(
+    p.add_argument(
         "--user-agent", default=f"fairseq-item/{fairseq_item.__version__} (item-fetch)",
         metavar="TEXT", help="what servers are told; put in how to reach you",
     )  # fmt: skip
-    add_columns(parser)
-    return parser
+    add_columns(p)
+    return p
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     if not args.timeout or not args.total_timeout or not args.max_mib:
         raise InputError("--timeout, --total-timeout and --max-mib must be above 0")
     if not args.user_agent.isascii() or not args.user_agent.isprintable():

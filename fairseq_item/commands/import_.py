@@ -21,27 +21,28 @@ from fairseq_item.feeds.registry import LAYOUTS, find_layout
 from fairseq_item.files import refuse_overwriting
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="feed, export or metadata")
-    parser.add_argument("--out", required=True, metavar="TSV", help="catalogue to write")
-    parser.add_argument(
+def parser():
+    """The options of ``item-import``."""
+    p = Parser(__doc__)
+    p.add_argument("files", nargs="+", metavar="FILE", help="feed, export or metadata")
+    p.add_argument("--out", required=True, metavar="TSV", help="catalogue to write")
+    p.add_argument(
         "--rejected", metavar="TSV", help="list of what is not in it; beside --out by default"
     )
-    parser.add_argument("--layout", choices=LAYOUTS, help="take this one, if a file has several")
-    parser.add_argument(
+    p.add_argument("--layout", choices=LAYOUTS, help="take this one, if a file has several")
+    p.add_argument(
         "--image-root", metavar="PATH",
         help="folder or uncompressed tar that has the photos already: they are looked up by the "
         "last part of their addresses, and nothing needs to be downloaded",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--language", default="en", metavar="CODE", help="of texts that there are in several"
     )
-    return parser
+    return p
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     out = Path(args.out)
     rejected = Path(args.rejected or out.with_suffix(".rejected.tsv"))
     for path in args.files:

@@ -14,44 +14,43 @@ from fairseq_item.preprocess.pack_workers import ImageSettings
 LARGEST = 4096  # side of stored images in pixels
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("catalog", help="the split's rows: .tsv, .csv, .jsonl or .parquet")
-    parser.add_argument(
+def parser():
+    """The options of ``item-pack``."""
+    p = Parser(__doc__)
+    p.add_argument("catalog", help="the split's rows: .tsv, .csv, .jsonl or .parquet")
+    p.add_argument(
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
     )
-    parser.add_argument("--out", required=True, metavar="DATA_BIN", help="data-bin to write to")
-    parser.add_argument("--split", required=True, help="name of the split, such as train")
-    parser.add_argument(
+    p.add_argument("--out", required=True, metavar="DATA_BIN", help="data-bin to write to")
+    p.add_argument("--split", required=True, help="name of the split, such as train")
+    p.add_argument(
         "--image-size",
         type=positive,
         default=256,
         help="side of the stored square images in pixels",
     )
-    parser.add_argument("--patch-size", type=positive, default=16, help="side of a patch in pixels")
-    parser.add_argument(
+    p.add_argument("--patch-size", type=positive, default=16, help="side of a patch in pixels")
+    p.add_argument(
         "--codec", choices=CODECS, default="patches",
         help="patches: raw pixels, nothing to decode in training; jpeg: about ten times smaller",
     )  # fmt: skip
-    parser.add_argument(
+    p.add_argument(
         "--fit", choices=FITS, default="pad",
         help="how an image becomes a square: padded with its border's colour, cropped, stretched",
     )  # fmt: skip
-    parser.add_argument(
-        "--jpeg-quality", type=positive, default=90, help="1 to 95, for --codec jpeg"
-    )
-    add_workers(parser, help="processes that decode")
-    parser.add_argument(
+    p.add_argument("--jpeg-quality", type=positive, default=90, help="1 to 95, for --codec jpeg")
+    add_workers(p, help="processes that decode")
+    p.add_argument(
         "--overwrite", action="store_true",
         help="pack anew even if the same catalogue was packed with the same settings; needed "
         "where images in a folder have changed",
     )  # fmt: skip
-    add_columns(parser)
-    return parser
+    add_columns(p)
+    return p
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     check_settings(args)
     catalog = read_catalog(args.catalog, columns_of(args))
     settings = ImageSettings(

@@ -24,11 +24,12 @@ from fairseq_item.preprocess.equal_listings import ListingKey, Rows, same_produc
 from fairseq_item.preprocess.queries import FILES, choose, choose_listings, read_listings, write
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    number = parser.add_mutually_exclusive_group(required=True)
+def parser():
+    """The options of ``item-queries``."""
+    p = Parser(__doc__)
+    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    number = p.add_mutually_exclusive_group(required=True)
     number.add_argument("--products", type=positive, metavar="N", help="number of queries")
     number.add_argument(
         "--fraction", type=fraction, metavar="F", help="of the products with 2 rows"
@@ -38,34 +39,34 @@ def build_parser():
         action="store_true",
         help="every listing is a query, and stays in the index",
     )
-    parser.add_argument(
+    p.add_argument(
         "--num-queries", type=positive, metavar="N", help="with --leave-one-out: that many of them"
     )
-    parser.add_argument(
+    p.add_argument(
         "--max-per-product",
         type=positive,
         metavar="M",
         help="with --leave-one-out: listings of a product that become queries, at most",
     )
-    parser.add_argument(
+    p.add_argument(
         "--image-root",
         metavar="PATH",
         help="images, to tell equal ones by their bytes; else by their names in the catalogue",
     )
-    parser.add_argument(
+    p.add_argument(
         "--equal-apart", action="store_true", help="count equal listings as what product says"
     )
-    add_index(parser)
-    add_seed(parser, "seed of the choice")
-    add_columns(parser)
-    return parser
+    add_index(p)
+    add_seed(p, "seed of the choice")
+    add_columns(p)
+    return p
 
 
 def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     if not args.leave_one_out and (args.num_queries or args.max_per_product):
-        parser.error("--num-queries and --max-per-product belong to --leave-one-out")
+        p.error("--num-queries and --max-per-product belong to --leave-one-out")
     out = Path(args.out)
     for source in (args.catalog, *args.index):
         refuse_overwriting(source, [out / name for name in FILES])

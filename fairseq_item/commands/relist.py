@@ -57,31 +57,32 @@ HELP = {
 PROBABILITIES = ("drop", "shuffle", "filler", "abbreviate", "typo", "flip", "tint")
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
-    parser.add_argument(
+def parser():
+    """The options of ``item-relist``."""
+    p = Parser(__doc__)
+    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument(
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    number = parser.add_mutually_exclusive_group()
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    number = p.add_mutually_exclusive_group()
     number.add_argument(
         "--products", type=positive, metavar="N", help="number of products to relist"
     )
     number.add_argument(
         "--fraction", type=fraction, default=0.1, metavar="F", help="of the catalogue to relist"
     )
-    parser.add_argument("--listings", type=positive, default=1, help="second listings a product")
-    parser.add_argument(
+    p.add_argument("--listings", type=positive, default=1, help="second listings a product")
+    p.add_argument(
         "--equal-apart", action="store_true", help="count equal listings as what product says"
     )
-    add_index(parser)
-    add_seed(parser, "seed of every draw")
-    add_workers(parser)
-    parser.add_argument(
+    add_index(p)
+    add_seed(p, "seed of every draw")
+    add_workers(p)
+    p.add_argument(
         "--protocol", type=int, choices=(1, 2), default=1, help="how listings are changed"
     )
-    group = parser.add_argument_group("strengths of protocol 1")
+    group = p.add_argument_group("strengths of protocol 1")
     for field in fields(Strengths):
         pair = isinstance(field.default, tuple)
         kind = fraction if field.name in PROBABILITIES else amount
@@ -93,12 +94,12 @@ def build_parser():
             default=field.default,
             help=HELP[field.name],
         )
-    add_columns(parser)
-    return parser
+    add_columns(p)
+    return p
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     out, strengths = Path(args.out), strengths_from(args)
     if args.protocol == 2 and strengths != Strengths():
         raise InputError("the strengths of --protocol 2 are frozen; leave those flags out")

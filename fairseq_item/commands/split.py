@@ -22,26 +22,30 @@ from fairseq_item.preprocess.split import SPLIT_NAMES, SPLITS, assign, read_grou
 logger = logging.getLogger(__name__)
 
 
-def main(argv=None):
-    parser = Parser(__doc__)
-    parser.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument(
+def parser():
+    """The options of ``item-split``."""
+    p = Parser(__doc__)
+    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    p.add_argument(
         "--ratios", nargs=3, type=amount, default=[90, 5, 5], metavar=("TRAIN", "VALID", "TEST"),
         help="parts that go to each split; with 0 the split is not written",
     )  # fmt: skip
-    parser.add_argument("--stratify", action="store_true", help="split each leaf category alike")
-    parser.add_argument(
+    p.add_argument("--stratify", action="store_true", help="split each leaf category alike")
+    p.add_argument(
         "--ignore-split-column", action="store_true", help="draw rows that have a split, too"
     )
-    parser.add_argument(
+    p.add_argument(
         "--image-separator", default="", metavar="TEXT",
         help="what stands between several images of a row, such as '|'; each becomes a row",
     )  # fmt: skip
-    add_seed(parser, "seed of the draw")
-    add_columns(parser)
-    args = parser.parse_args(argv)
+    add_seed(p, "seed of the draw")
+    add_columns(p)
+    return p
 
+
+def main(argv=None):
+    args = parser().parse_args(argv)
     if not sum(args.ratios):
         raise InputError("--ratios 0 0 0: at least one must be above 0")
     refuse_overwriting(args.catalog, [Path(args.out, f"{name}.tsv") for name in SPLIT_NAMES])

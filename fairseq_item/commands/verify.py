@@ -12,14 +12,15 @@ from fairseq_item.errors import InputError
 from fairseq_item.verify import verify
 
 
-def build_parser():
-    parser = Parser(__doc__)
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders to verify")
-    return parser
+def parser():
+    """The options of ``item-verify``."""
+    p = Parser(__doc__)
+    p.add_argument("folders", nargs="+", metavar="FOLDER", help="folders to verify")
+    return p
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    args = parser().parse_args(argv)
     problems = []
     for folder in map(Path, args.folders):
         for name, problem in verify(folder):
