@@ -1,0 +1,92 @@
+"""Commands in the documentation: their parsers take them, and the list of options is up to date."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fairseq_item.commands import train
+from fairseq_item.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(?:sh|bash)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"(?<!`)`(item-[a-z]+ [^`]*)`(?!`)")
+# The steps in README's table: | step | `command` |
+STEP = re.compile(r"^\| [^|]* \| `(item-[^`]*)`", re.MULTILINE)
+
+
+def script():
+    """scripts/command_help.py as a module."""
+    spec = importlib.util.spec_from_file_location("h", ROOT / "scripts" / "command_help.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HELP = script()
+
+
+def fenced_commands(text):
+    """The lines of code blocks that begin with a command of ours, as words."""
+    for block in FENCED.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            if re.match(r"(\.venv/bin/)?item-", line):
+                yield shlex.split(line.removeprefix(".venv/bin/"), comments=True)
+
+
+def check(command, *argv):
+    """Raise what the command's parser does; of item-train, what fairseq-train's does, too."""
+    if command == "item-train":
+        train.main(["--print", *argv])
+    else:
+        HELP.parser_of(command).parse_args(argv)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_fenced_commands_are_taken(page, capsys):
+    for words in fenced_commands(page.read_text()):
+        try:
+            check(*words)
+        except (InputError, SystemExit) as error:
+            pytest.fail(f"{shlex.join(words)}: {error}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_flags_named_in_the_text_are_there(page):
+    """Of `item-search --verify` and the like: whatever else is left out, the flags exist."""
+    for command, rest in (span.split(None, 1) for span in INLINE.findall(page.read_text())):
+        if command == "item-train":  # fairseq-train's options follow
+            continue
+        known = HELP.parser_of(command)._option_string_actions
+        for flag in re.findall(r"(?<![\w-])--?[a-z][\w-]*", rest):
+            assert flag in known, f"{command} {rest}"
+
+
+def test_steps_of_the_readme_are_taken(capsys):
+    steps = STEP.findall((ROOT / "README.md").read_text())
+    assert len(steps) > 10
+    for step in steps:
+        check(*shlex.split(step))
+
+
+def test_wrong_commands_are_found():
+    with pytest.raises(InputError, match="--oops"):
+        check("item-split", "a.tsv", "--out", "b", "--oops")
+    with pytest.raises(InputError, match="--out"):
+        check("item-split", "a.tsv")
+    with pytest.raises(InputError, match="no option oops"):
+        check("item-train", "laptop", "data-bin", "--oops")
+
+
+def test_page_of_commands_is_what_the_parsers_say():
+    """After a change of options run: python scripts/command_help.py."""
+    assert HELP.PAGE.read_text() == HELP.page()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_images_are_there(page):
+    for image in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text()):
+        assert (page.parent / image).exists(), image
