@@ -18,6 +18,7 @@ from fairseq_item.commands.common import (
 )
 from fairseq_item.files import check_output
 from fairseq_item.search.collapse import products_of
+from fairseq_item.search.filters import Filters, narrowed, split_conditions
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.hits import SIMILARITIES, write_hits
 from fairseq_item.search.index import ItemIndex
@@ -98,6 +99,12 @@ def parser():
         help="one answer, the best, for all items that are equal in this column, such as product, "
         "whose rows are its photos",
     )
+    p.add_argument(
+        "--where",
+        metavar="CONDITIONS",
+        help='the best of the items that fulfil all of them, such as "leaf_category=Shoes '
+        'price<50": = != on text, < <= > >= on numbers, quotes around values with blanks',
+    )
     p.add_argument("--nprobe", type=positive, help="inverted lists visited, for IVF factories")
     p.add_argument("--device", default="auto", help="where items are compared: auto, cpu, cuda:N")
     add_verify(p)
@@ -115,6 +122,9 @@ def main(argv=None):
     index = ItemIndex.load(args.index, args.verify)
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
+    if args.where is not None:
+        filters = Filters(index.items, f"{args.index}/items.tsv")
+        index = narrowed(index, filters.mask(split_conditions(args.where)))
     rows, query_ids = _query(args, index)
     found = answers(index, rows, query_ids, args.k, args.exclude_self, **_settings(args, index))
     if args.out is None:

@@ -49,7 +49,14 @@ def search_exactly(batch, device="cpu"):
     query, row, score = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
     settled = 0
     for start, stop in _blocks(len(batch.index), batch.width, arithmetic.rows_a_time):
-        found, inside, values = arithmetic.reaching(rough(start, stop), floor)
+        rows = np.flatnonzero(batch.comparable(start, stop))
+        if not len(rows):
+            continue
+        scores = rough(start, stop)
+        found, inside, values = arithmetic.reaching(
+            scores if len(rows) == stop - start else scores[rows], floor
+        )
+        inside = rows[inside]
         allowed = batch.allowed(found, inside + start)
         query, row = np.append(query, found[allowed]), np.append(row, inside[allowed] + start)
         score = np.append(score, values[allowed])

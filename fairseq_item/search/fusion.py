@@ -166,6 +166,10 @@ class Batch:
     def __len__(self):
         return len(self.exclude)
 
+    def comparable(self, start, stop):
+        """Which rows ``start`` to ``stop`` have an active similarity: (stop - start,) bool."""
+        return self.index.present[start:stop][:, self.columns].any(axis=1)
+
     def allowed(self, query, row):
         """Which pairs share an active similarity and are not excluded: (m,) bool."""
         shared = self.present[query] & self.index.present[row][:, self.columns]

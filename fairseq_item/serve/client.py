@@ -55,7 +55,7 @@ class SearchClient:
             item: id of an item to find more like.
             k: answers wanted.
             weights: of global, title, image and lexical similarity; None takes the index's own.
-            where: conditions ``column=value``.
+            where: conditions ``column=value``; != < <= > >= do, too.
 
         Returns:
             dict: as ``/openapi.json`` describes it; ``answers`` are the best first.

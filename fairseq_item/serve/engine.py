@@ -4,7 +4,6 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +13,15 @@ import numpy as np
 
 from fairseq_item.errors import InputError
 from fairseq_item.reports.gallery import decided_by
+from fairseq_item.search.filters import Filters, narrowed
 from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import SIMILARITIES, Hit
-from fairseq_item.search.index import EXACT, ItemIndex
+from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.item_queries import as_queries
 from fairseq_item.search.query_model import QueryModel, model_of
 from fairseq_item.search.search import check_dims, fused_search
 from fairseq_item.search.sources import embedded_from
-from fairseq_item.serve.filters import NAMES, Filters
+from fairseq_item.serve.choices import NAMES, choices
 from fairseq_item.serve.images import DEFAULT_SPLITS, ItemImages
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Engine:
         self.index, self.model, self.images, self.state = index, model, images, state
         self.device, self.digest = device, state[0][:12]
         self.filters = Filters(index.items)
-        self.choices = self.filters.choices()
+        self.choices = choices(index.items)
         self._rows = {name: row for row, name in enumerate(index.ids)}
         self._fuser = Fuser(*own_settings(index.meta).values(), index.calibrations)
 
@@ -180,7 +180,7 @@ class Engine:
             weights = self._fuser.weights
         index, asked, exclude = self._asked(queries)
         if first.where:
-            index = _narrowed(index, self.filters.mask(first.where))
+            index = narrowed(index, self.filters.mask(first.where))
         found = fused_search(
             index, asked, first.k, weights=weights, exclude=exclude, device=self.device
         )
@@ -223,17 +223,6 @@ class Engine:
 
 def _named(weights):
     return dict(zip(SIMILARITIES, map(float, weights)))
-
-
-def _narrowed(index, mask):
-    """The same index in which only some items can be compared by anything.
-
-    Searched exactly: few of those that faiss lists may be among them.
-    """
-    index = copy(index)
-    index.present = index.present & mask[:, None]
-    index.meta = {**index.meta, "factory": EXACT}
-    return index
 
 
 def state_of(path):
