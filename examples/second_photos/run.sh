@@ -64,7 +64,7 @@ search() { # search NAME EMBED_FLAGS...
         item-search "$out/index/$name" --queries "$embeddings/$only" --out "$hits/$only/$name.tsv"
     done
     if [ "$choose" != yes ]; then return; fi
-    for weights in "0.5 1 0.5 0" "0.5 0 0 1" "0 0 0.5 1" "0.5 0 1 1" "1 0 0.5 1" "0.5 0.5 0.5 1"; do
+    for weights in "0.5 1 0.5 0" "0.5 0 0 1" "0.5 0 0.5 1" "0 0 0.5 1" "0.5 0 1 1" "1 0 0.5 1" "0.5 0.5 0.5 1"; do
         # global, title, image, lexical
         # shellcheck disable=SC2086  # four numbers
         item-search "$out/index/$name" --queries "$embeddings/query" --weights $weights \

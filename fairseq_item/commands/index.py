@@ -58,7 +58,7 @@ def parser():
         nargs="+",
         metavar="W",
         help="of global, title, image, lexical: multiply the calibrated similarities; 0 leaves one "
-        "out; default: 0.5 0 0.5 1, with image features 0.5 0 1 1",
+        "out; default: 0.5 0 0.5 1, with image features 0 0 0.5 1",
     )
     p.add_argument(
         "--dtype",

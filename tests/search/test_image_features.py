@@ -142,7 +142,7 @@ def indexed(model_folder, data, tmp_path):
 
 def test_an_index_of_them(indexed, data, data_bin, capsys):
     meta = ItemIndex.load(indexed / "index").meta
-    assert meta["weights"] == [0.5, 0, 1, 1]
+    assert meta["weights"] == [0, 0, 0.5, 1]
     assert ItemIndex.load(indexed / "plain").meta["weights"] == [0.5, 0, 0.5, 1]
     assert meta["embedding_dims"] == {"global": 32, "title": 32, "image": 37}
     assert meta["features"]["network"] == "resnet50"
