@@ -112,6 +112,10 @@ setup(
         ],
         # Tests of its page, in a Chromium that is there.
         "browser": ["playwright>=1.45", "axe-playwright-python>=0.1.4"],
+        # Databases of fused vectors: fairseq_item/export/databases.
+        "qdrant": ["qdrant-client>=1.14"],
+        "milvus": ["pymilvus>=2.5", "milvus-lite>=2.5"],
+        "pgvector": ["psycopg[binary]>=3.2"],
         # What examples/benchmark runs beside ours.
         "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
     },

@@ -1,0 +1,1 @@
+"""Databases that hold fused vectors: one module each, behind an extra of its name."""
