@@ -4,6 +4,9 @@ With labelled queries, ``--fit`` or ``--fit-groups``, scores of searches become 
 one of a query's first ten answers is the same product. Weights are fitted, too, and replace those
 of ``--weights`` where they rank held-out queries better. Products that the search is scored on
 later must not be among these queries: its scores would be too good.
+
+An index that is there is changed with --add, --update and --remove: what is removed first, then
+what is replaced, then what is new. What was fitted stays: transforms, calibrations, weights.
 """
 
 from functools import partial
@@ -13,6 +16,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.folders import check_replaceable
 from fairseq_item.search import calibration, transforms
 from fairseq_item.search.build import build_index, check_same_model
+from fairseq_item.search.change import change_index
 from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.fit import fit_index
 from fairseq_item.search.fit_queries import FitQueries
@@ -23,8 +27,21 @@ from fairseq_item.search.vectors import DTYPES
 
 def parser():
     p = Parser(__doc__)
-    p.add_argument("embeddings", nargs="+", metavar="DIR", help="folders that item-embed wrote")
+    p.add_argument("embeddings", nargs="*", metavar="DIR", help="folders that item-embed wrote")
     p.add_argument("--out", required=True, metavar="INDEX", help="index folder to write")
+    change = p.add_argument_group("changing the index that --out holds, instead of building one")
+    for flag, help_ in (
+        ("--add", "embeddings of new items"),
+        ("--update", "embeddings of items that replace those of the same ids"),
+    ):
+        change.add_argument(flag, nargs="+", action="extend", metavar="DIR", help=help_)
+    change.add_argument("--remove", metavar="FILE", help="ids of items to be removed, one a line")
+    change.add_argument(
+        "--missing-ok",
+        action="store_true",
+        help="pass over ids of --remove that the index lacks, and add items of --update that it "
+        "lacks; otherwise they are errors",
+    )
     p.add_argument("--factory", default=EXACT, help="faiss factory string; Flat is exact")
     p.add_argument(
         "--transform",
@@ -114,8 +131,38 @@ def _fit_queries(args):
     return asked
 
 
+# What may be given where an index is changed; the rest is of a new one.
+_OF_CHANGES = ("out", "add", "update", "remove", "missing_ok", "seed", "verify")
+
+
+def _change(args, p):
+    if args.embeddings:
+        p.error("give folders of embeddings with --add or --update to change an index")
+    for name, value in vars(args).items():
+        if name not in ("embeddings", *_OF_CHANGES) and value != p.get_default(name):
+            p.error(f"--{name.replace('_', '-')} is of a new index, not of one that is changed")
+    changed = change_index(
+        args.out,
+        remove=args.remove,
+        update=args.update or (),
+        add=args.add or (),
+        missing_ok=args.missing_ok,
+        seed=args.seed,
+        verify=args.verify,
+    )
+    say(
+        f"{changed.count} items in {args.out}: {changed.added} added, {changed.updated} replaced, "
+        f"{changed.removed} removed"
+    )
+
+
 def main(argv=None):
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    if args.add or args.update or args.remove is not None:
+        return _change(args, p)
+    if not args.embeddings or args.missing_ok:
+        p.error("give folders of embeddings, or --add, --update or --remove to change an index")
     check_replaceable(args.out, is_index_file)
     asked = _fit_queries(args)
     meta = build_index(

@@ -125,13 +125,28 @@ def build_index(
         }
         if fit:
             index.meta["fit"] = fit(index)
-        meta = {**index.meta, "factory": factory}
-        fuser = Fuser(*own_settings(meta).values(), index.calibrations)
-        meta["list_scales"] = _write_lists(new.work, factory, index, fuser, seed)
-        meta["files"] = digests(new.work, sorted(os.listdir(new.work)))
-        write_meta(new.work, meta)
-        new.put()
-    return meta
+        index.meta["factory"] = factory
+        finish(new, index, seed)
+    return index.meta
+
+
+def finish(new, index, seed):
+    """Write faiss's indexes and the description of a folder that has the rest; put it in place.
+
+    Args:
+        new: ``NewFolder``.
+        index: ``ItemIndex`` of its files; ``list_scales`` and ``files`` of its ``meta`` are set.
+        seed: of faiss's training sample.
+
+    Raises:
+        InputError: faiss refuses the factory string for these items, or a file cannot be written.
+    """
+    meta = index.meta
+    fuser = Fuser(*own_settings(meta).values(), index.calibrations)
+    meta["list_scales"] = _write_lists(new.work, meta["factory"], index, fuser, seed)
+    meta["files"] = digests(new.work, sorted(os.listdir(new.work)))
+    write_meta(new.work, meta)
+    new.put()
 
 
 def _transformed(work, sources, items, transform, whiten_shrinkage, dtype):
@@ -144,15 +159,20 @@ def _transformed(work, sources, items, transform, whiten_shrinkage, dtype):
         rows = (rows for _, rows in _blocks(sources, name))
         width = sources[0].dims[name]
         fitted[name] = transforms.fit_transform(transform, rows, width, whiten_shrinkage)
-        path = transform_path(work, name)
-        with writing(path), open(path, "wb") as handle:
-            transforms.save_transform(fitted[name], handle)
+        write_transform(work, name, fitted[name])
         path = embedding_path(work, name)
         stored[name] = _write_vectors(sources, name, fitted[name], path, dtype)
-        present[:, column] = _present(stored[name])
+        present[:, column] = present_rows(stored[name])
     save_array(work / "present.npy", present)
     write_table(work / "items.tsv", items)
     return ItemIndex(stored, lexical, present, {}, fitted, {}, items, {})
+
+
+def write_transform(folder, name, transform):
+    """Write the transform of an embedding into an index folder."""
+    path = transform_path(folder, name)
+    with writing(path), open(path, "wb") as handle:
+        transforms.save_transform(transform, handle)
 
 
 def _calibrate(index, kind, seed):
@@ -217,7 +237,8 @@ def _write_vectors(sources, name, transform, path, dtype):
     return vectors
 
 
-def _present(vectors):
+def present_rows(vectors):
+    """Which rows of ``Vectors`` are not all zero: (n,) bool."""
     blocks = range(0, len(vectors), BLOCK)
     return np.concatenate([np.any(vectors[start : start + BLOCK], axis=1) for start in blocks])
 

@@ -118,14 +118,33 @@ class Vectors:
     def __array__(self, dtype=None, copy=None):
         return self[:].astype(dtype or np.float32)
 
-    def write(self, start, rows):
-        """Store ``rows``, (b, d) float32 unit vectors or zeros, from position ``start`` on."""
-        some = slice(start, start + len(rows))
+    def write(self, where, rows):
+        """Store rows.
+
+        Args:
+            where: position of the first, or an array of all positions.
+            rows: (b, d) float32 unit vectors or zeros.
+        """
+        some = slice(where, where + len(rows)) if np.isscalar(where) else where
         if self.scales is None:
             self.stored[some] = rows
         else:
             self.stored[some], self.scales[some] = to_int8(rows)
         self._saw(rows.nbytes)
+
+    def copy(self, where, other, rows):
+        """Store rows as they are stored in ``Vectors`` of the same dtype.
+
+        Args:
+            where: (b,) positions here.
+            other: the ``Vectors``.
+            rows: (b,) positions there.
+        """
+        self.stored[where] = other.stored[rows]
+        if self.scales is not None:
+            self.scales[where] = other.scales[rows]
+        for vectors in (self, other):
+            vectors._saw(len(rows) * vectors.stored[:1].nbytes)
 
     def flush(self):
         """Hand what was written to the file system."""
