@@ -145,9 +145,9 @@ def _write(work, index, sources, rows):
         present.append(present_rows(vectors[name]))
     present = np.stack([*present, lexical.present], axis=1)
     save_array(work / "present.npy", present)
-    known = index.meta.get("sources") or []
-    known = list(dict.fromkeys([*known, *(str(source.path) for source in sources)]))
-    meta = {**index.meta, "count": len(items), "sources": known}
+    latest = [str(source.path) for source in sources]
+    before = [path for path in index.meta.get("sources") or () if path not in latest]
+    meta = {**index.meta, "count": len(items), "sources": before + latest}
     return ItemIndex(
         vectors, lexical, present, {}, index.transforms, index.calibrations, items, meta
     )

@@ -20,7 +20,7 @@ from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.item_queries import as_queries
 from fairseq_item.search.query_model import QueryModel, model_of
 from fairseq_item.search.search import check_dims, fused_search
-from fairseq_item.search.sources import embedded_from
+from fairseq_item.search.sources import data_bins
 from fairseq_item.serve.choices import NAMES, choices
 from fairseq_item.serve.images import DEFAULT_SPLITS, ItemImages
 
@@ -108,11 +108,11 @@ class Engine:
         else:
             model = QueryModel(**wanted, device=settings.device)
             _ = model.network  # not when the first image is asked for
-        data, splits = settings.data, settings.splits or DEFAULT_SPLITS
-        if data is None:
-            data, known = embedded_from(index.meta)
-            splits = settings.splits or known
-        images = ItemImages(index, data, splits, settings.image_root)
+        if settings.data is None:
+            data = {at: settings.splits or found for at, found in data_bins(index.meta).items()}
+        else:
+            data = {settings.data: settings.splits or DEFAULT_SPLITS}
+        images = ItemImages(index, data, settings.image_root)
         engine = cls(index, model, images, state, settings.device)
         tried = model.embed([index.items[0].get("title") or "a title"], [None])
         check_dims(index, settings.index, {name: rows.shape[1] for name, rows in tried.items()})

@@ -23,22 +23,22 @@ class ItemImages:
 
     Args:
         index: ``ItemIndex``.
-        data: data-bin folder whose stored images are shown, or None.
-        splits: its splits that hold the items.
+        data: data-bin folders whose stored images are shown -> their splits that hold the items; of
+            an item that is in several, that of the last.
         image_root: folder or tar of the original images, which are shown instead; or None.
 
     Raises:
         InputError: a split or the image root is missing or damaged.
     """
 
-    def __init__(self, index, data=None, splits=DEFAULT_SPLITS, image_root=None):
+    def __init__(self, index, data, image_root=None):
         self._items = index.items
         self._root = None if image_root is None else ImageRoot(image_root)
         self._stores = []
         self._store = np.full(len(index), -1, np.int32)
         self._position = np.zeros(len(index), np.int64)
-        if data is not None and self._root is None:
-            self._find_stored(index, Path(data), splits)
+        for folder, splits in data.items() if self._root is None else ():
+            self._find_stored(index, Path(folder), splits)
         self.thumbnail = lru_cache(KEPT)(self._thumbnail)
 
     def _find_stored(self, index, data, splits):

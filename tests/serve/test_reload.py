@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fairseq_item.errors import InputError
+from fairseq_item.search.change import change_index
 from fairseq_item.serve.engine import Query, Settings
 from fairseq_item.serve.reload import Served
 
@@ -37,6 +38,23 @@ def test_a_rebuilt_index_is_taken_up(start, make, tmp_path, model, change):
     assert len(old.answer(Query(item="p3", k=99))["answers"]) <= 12
     assert 'item_index_reloads_total{result="taken"} 1.0' in client.get("/metrics").text
     assert model.loaded == 1 + 2  # one by the service, two by the builds: the same checkpoint
+
+
+def test_a_changed_index_is_taken_up_with_images_of_both(start, make, tmp_path):
+    index = make.build(tmp_path / "old", 30)
+    make.build(tmp_path / "new", 12)
+    client = start(index=index)
+    (tmp_path / "ids").write_text("p1\np29\n")
+    updated = {"update": [tmp_path / "new" / "embeddings"], "missing_ok": True}
+    change_index(index, remove=tmp_path / "ids", **updated)
+    assert client.served.check()
+    assert client.get("/healthz").json()["items"] == 29  # p1 came again
+    assert client.get("/api/items/p29").status_code == 404
+    images = "/api/images/p2", "/api/images/p25"
+    assert [client.get(image).status_code for image in images] == [200, 200]
+    shutil.rmtree(tmp_path / "old" / "embeddings")  # which told where the image of p25 is
+    client = start(index=index)
+    assert [client.get(image).status_code for image in images] == [200, 404]
 
 
 def test_a_damaged_index_is_refused(start, make, tmp_path, caplog):
