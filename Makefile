@@ -11,7 +11,7 @@ OUT ?= quickstart
 JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test test-fast robustness lint quickstart smoke benchmark gpu clean
+.PHONY: setup test test-fast robustness lint quickstart smoke benchmark gpu docs clean
 
 setup: $(VENV)/.ready
 
@@ -50,5 +50,10 @@ GPU_OUT ?= gpu
 gpu: setup
 	$(VENV)/bin/python examples/benchmark/gpu.py --out $(GPU_OUT)
 
+# The documentation as a site, in site/; `.venv/bin/mkdocs serve` shows it while it is written.
+docs: setup
+	scripts/setup_venv.sh $(VENV) docs
+	$(VENV)/bin/mkdocs build --strict
+
 clean:
-	rm -rf quickstart reproduce-smoke benchmark build *.egg-info
+	rm -rf quickstart reproduce-smoke benchmark site build *.egg-info

@@ -118,6 +118,8 @@ setup(
         "pgvector": ["psycopg[binary]>=3.2"],
         # What examples/benchmark runs beside ours.
         "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
+        # make docs
+        "docs": ["mkdocs-material>=9.5,<10"],
     },
     entry_points={
         "console_scripts": [

@@ -84,7 +84,8 @@ def usage(parser):
 
 def written(action):
     """An argument as it is written on a command line, with a name for its value."""
-    flag = action.option_strings[-1:] if action.option_strings else []
+    flags = action.option_strings  # a long one, where there is one; old names stand behind it
+    flag = [f for f in flags if f.startswith("--")][:1] or flags[:1]
     if action.nargs == 0:
         return flag[0]
     names = action.metavar or (

@@ -14,8 +14,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(?:sh|bash)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"(?<!`)`(item-[a-z]+ [^`]*)`(?!`)")
-# The steps in README's table: | step | `command` |
-STEP = re.compile(r"^\| [^|]* \| `(item-[^`]*)`", re.MULTILINE)
+# Whole commands in tables: | step | `command` | in README, the last column of comparison.md.
+STEPS = {
+    "README.md": re.compile(r"^\| [^|]* \| `(item-[^`]*)`", re.MULTILINE),
+    "docs/comparison.md": re.compile(r"\| `(item-[^`]* [^`]*)` \|$", re.MULTILINE),
+}
 
 
 def script():
@@ -65,8 +68,9 @@ def test_flags_named_in_the_text_are_there(page):
             assert flag in known, f"{command} {rest}"
 
 
-def test_steps_of_the_readme_are_taken(capsys):
-    steps = STEP.findall((ROOT / "README.md").read_text())
+@pytest.mark.parametrize("page", STEPS)
+def test_commands_in_tables_are_taken(page, capsys):
+    steps = STEPS[page].findall((ROOT / page).read_text())
     assert len(steps) > 10
     for step in steps:
         check(*shlex.split(step))
