@@ -1,6 +1,9 @@
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+import httpx
 
 from fairseq_item.serve.client import SearchClient, SearchError
 from fairseq_item.serve.limits import Limits
@@ -8,12 +11,24 @@ from fairseq_item.serve.limits import Limits
 TOKEN = "0123456789abcdef"
 
 
+class Through(httpx.BaseTransport):
+    """Requests of httpx by way of a test client, which may be of another version of httpx."""
+
+    def __init__(self, service):
+        self.service = service
+
+    def handle_request(self, request):
+        url, headers = str(request.url), dict(request.headers)
+        answer = self.service.request(request.method, url, headers=headers, content=request.read())
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
 @pytest.fixture
 def connect():
     """``connect(service, **settings)``: a ``SearchClient`` of what ``start`` started."""
 
     def connect(service, **settings):
-        return SearchClient("http://localhost", transport=service._transport, **settings)
+        return SearchClient("http://localhost", transport=Through(service), **settings)
 
     return connect
 
