@@ -69,11 +69,16 @@ def test_error_is_within_its_bound(widths, dtype, kind, device):
 
 @pytest.mark.parametrize("kind", ["max", "sum"])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_torch_gives_the_same_answers(kind, dtype):
+@pytest.mark.parametrize("left", [90, 40, 2])
+def test_torch_gives_the_same_answers(kind, dtype, left):
+    """Where some items are ruled out, too; the first block has none then."""
     batch = made((33, 64, 20), dtype, kind)
+    batch.index.present[: 90 - left] = False
     expected, found = search_exactly(batch), search_exactly(batch, DEVICES[1].split()[-1] + ":0")
     np.testing.assert_array_equal(found.row, expected.row)
     np.testing.assert_array_equal(found.score, expected.score)
+    every = [batch.best(np.full(90, query), np.arange(90)).row for query in range(40)]
+    np.testing.assert_array_equal(found.row, np.concatenate(every))
 
 
 def test_prune_keeps_what_may_be_among_the_first():
