@@ -16,6 +16,7 @@ import numpy as np
 from fairseq_item.search.fused_vectors import masks, sharing
 
 logger = logging.getLogger(__name__)
+# Times k entries are asked for at first, which nearly always do, and then times as many each time.
 FURTHER = 4
 # Of scores, where float32's rounding might decide.
 SLACK = 1e-5
@@ -89,11 +90,11 @@ def best(database, vector, having, terms, k):
     """
     if terms is None or not terms.nnz:
         return list(database.dense(vector, having, k).items())
-    terms, width = (terms.indices.tolist(), terms.data.tolist()), min(k, database.most)
+    terms, width = (terms.indices.tolist(), terms.data.tolist()), min(FURTHER * k, database.most)
     while True:
         dense = database.dense(vector, having, width)
         sparse = database.sparse(*terms, width)
-        scores = _completed(database, vector, having, terms, dense, sparse)
+        scores = _completed(database, vector, having, terms, dense, sparse, width)
         ranked = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
         if len(dense) < width:  # these are all
             return ranked
@@ -106,13 +107,17 @@ def best(database, vector, having, terms, k):
         width = min(FURTHER * width, database.most)
 
 
-def _completed(database, vector, having, terms, dense, sparse):
-    """Row -> score of what is in either list; what the other has of it is asked for."""
+def _completed(database, vector, having, terms, dense, sparse, width):
+    """Row -> score of what is in either list; what the other has of it is asked for.
+
+    A list that is shorter than ``width`` has all that there is.
+    """
+    ended = len(sparse) < width
     some = [row for row in sparse if row not in dense]
     if some:
         dense = dense | database.dense(vector, having, len(some), some)
     some = [row for row in dense if row not in sparse]
-    if some:
+    if some and not ended:
         sparse = sparse | database.sparse(*terms, len(some), some)
     return {row: score + sparse.get(row, 0) for row, score in dense.items()}
 

@@ -1,10 +1,13 @@
-"""Each database answers as item-search does, titles and absent parts included."""
+"""Each database answers as item-search does, titles and absent embeddings included."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fairseq_item.errors import InputError
-from fairseq_item.export.databases.search import Database, search
+from fairseq_item.export.databases.search import FURTHER, Database, search
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.fused_folder import FusedFolder, write_items, write_queries
@@ -15,6 +18,7 @@ from fairseq_item.search.search import search as item_search
 WORDS = ["red", "blue", "shoe", "FTM-663", "ftm663", "shirt", "靴下", "the", "a", "of"]
 DENSE, ALL = (0.5, 0.25, 2, 0), (0.5, 0, 2, 1.5)
 COUNT, K = 120, 5
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "databases"
 
 
 class InMemory(Database):
@@ -127,9 +131,27 @@ def test_lists_are_read_no_further_than_needed(made, tmp_path, caplog):
     found = list(search(database, queries, K))
     assert len(found) == len(queries)
     # Some queries are settled by their first lists, some are not, none needs every item.
-    assert K < max(database.widths) < COUNT
-    assert np.mean(np.array(database.widths) == K) > 0.3
+    widths = np.array(database.widths)
+    assert set(widths) == {K, FURTHER * K, FURTHER**2 * K}  # K: those without words
+    assert FURTHER**2 * K < COUNT
     assert not caplog.records
     database.most = K
     list(search(database, queries, K))
     assert "do not prove" in caplog.text
+
+
+def test_comparison_with_fused_lists(made, capsys, monkeypatch):
+    pytest.importorskip("qdrant_client")
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    import compare
+
+    folder = made[1].path.parent
+    compare.main([str(folder / "index"), str(folder / "q"), "--databases", "qdrant"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["way"].split(" of ")[0] for row in rows[::2]] == [
+        "per field, rrf",
+        "per field, dbsf",
+        "one vector and sparse rows",
+    ]
+    assert rows[-1]["overlap"] == 1
+    assert all(0.1 < row["overlap"] < 1 for row in rows[:-1])
