@@ -63,7 +63,7 @@ def change_index(path, remove=None, update=(), add=(), missing_ok=False, seed=1,
 
 def _check(index, path, sources):
     if index.lexical is None:
-        raise InputError(f"{path} has no lexical similarity, of an old version; build it again")
+        raise InputError(f"{path}, of an old version, has no lexical similarity; build it anew")
     dims = embedding_dims(index.meta)
     for source in sources:
         check_same_model(index.meta, source.meta, (path, source.path))

@@ -155,6 +155,31 @@ def test_a_killed_index_leaves_the_old_one_or_the_new_one(base, tmp_path):
     assert os.listdir(folder.parent) == ["index"]
 
 
+def test_a_killed_change_leaves_the_old_index_or_the_changed_one(base, tmp_path):
+    folder, log = tmp_path / "index", tmp_path / "log"
+    argv = ["--out", str(folder), "--add", str(base / "e2")]
+    shutil.copytree(base / "i1", folder)
+    whole, began = [content(folder)], time.perf_counter()
+    index_command.main(argv)
+    takes, chance, killed = time.perf_counter() - began, random.Random(6), 0
+    whole.append(content(folder))
+    for _ in range(max(8, int(4 * SECONDS))):
+        shutil.rmtree(folder)
+        shutil.copytree(base / "i1", folder)
+        process = start(quietly, index_command.main, argv, log)
+        time.sleep(chance.uniform(0, 1.2 * takes))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+        assert content(folder) in whole
+    assert killed >= 3
+    shutil.rmtree(folder)
+    shutil.copytree(base / "i1", folder)
+    index_command.main(argv)
+    assert content(folder) == whole[1]
+    assert sorted(os.listdir(tmp_path)) == ["index", "log"]
+
+
 def embed(commands, model_folder, data_bin, out):
     """Start two processes that embed together, as torchrun does."""
     with socket.socket() as probe:
