@@ -131,9 +131,12 @@ def _fused(folder: Path) -> Iterator[Check]:
 
 
 def _fused_rows(folder: Path) -> None:
-    from fairseq_item.search.fused_folder import FusedFolder
+    from fairseq_item.search.fused_folder import ROWS_A_TIME, FusedFolder
 
-    FusedFolder.load(folder, verify=True)
+    vectors = FusedFolder.load(folder, verify=True).vectors
+    for start in range(0, len(vectors), ROWS_A_TIME):
+        if not np.isfinite(vectors[start : start + ROWS_A_TIME]).all():
+            raise InputError(f"{folder}/vectors.npy is not finite; run item-fuse again")
 
 
 # Which folders are of a kind, and what is looked at in one.

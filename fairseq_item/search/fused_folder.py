@@ -22,6 +22,7 @@ from fairseq_item.folders import NewFolder, steadily
 from fairseq_item.progress import progress
 from fairseq_item.search.fused_vectors import item_rows, names_of, query_rows
 from fairseq_item.search.hits import SIMILARITIES
+from fairseq_item.search.index import transform_path
 from fairseq_item.search.lexical import COLUMNS
 from fairseq_item.search.meta import (
     FORMAT,
@@ -46,11 +47,12 @@ HOW = (
     "BM25 weights, queries: counts times the scale); pairs without a similarity in common are left "
     "out. item-fuse INDEX --queries EMBEDDINGS writes queries."
 )
+_similarity = one_of(*SIMILARITIES)
 _FIELDS = {
     "count": whole(0),
     "of": one_of("items", "queries"),
     "dim": whole(1),
-    "similarities": lambda names: isinstance(names, list) and set(names) <= set(SIMILARITIES),
+    "similarities": lambda names: isinstance(names, list) and all(map(_similarity, names)),
     "folded": lambda value: isinstance(value, dict),
     "files": mapping(("vectors.npy", "present.npy", "items.tsv"), lambda entry: bool(entry)),
 }
@@ -172,6 +174,7 @@ def _describe(index, fuser, of, count):
     embeddings, names = names_of(fuser)
     scales, shifts = fuser.linear()
     dims = {name: index.meta["dims"][name] for name in embeddings}
+    files = index.meta.get("files") or {}
     return {
         "format": FORMAT,
         "content": WHAT,
@@ -184,8 +187,7 @@ def _describe(index, fuser, of, count):
             "weights": list(fuser.weights),
             "scales": dict(zip(names, scales.tolist())),
             "shifts": dict(zip(names, shifts.tolist())),
-            "transform": index.meta.get("transform"),
-            "items": index.meta.get("files", {}).get("items.tsv"),
+            "transforms": {name: files.get(transform_path("", name).name) for name in embeddings},
             "checkpoint_digest": index.meta.get("checkpoint_digest"),
         },
         "how": HOW,

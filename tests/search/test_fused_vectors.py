@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fairseq_item.commands import fuse
+from fairseq_item.digests import digests
 from fairseq_item.errors import InputError
 from fairseq_item.search.build import build_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
@@ -99,6 +100,8 @@ def test_folder_says_what_is_folded(made, tmp_path):
     assert queries.ids[:2] == ["q0", "q1"]
     assert [problem for _, problem in verify(tmp_path / "items")] == [None]
     items.check_queries(queries)
+    transforms = digests(made / "index", ["global.transform.npz", "image.transform.npz"])
+    assert list(items.meta["folded"]["transforms"].values()) == list(transforms.values())
     other, _ = fused(made, tmp_path / "other", DENSE)
     for wrong in (items, other):
         with pytest.raises(InputError, match="do not go with"):
