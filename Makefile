@@ -11,7 +11,7 @@ OUT ?= quickstart
 JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test test-fast robustness lint quickstart smoke benchmark gpu docs clean
+.PHONY: setup test test-fast test-long robustness lint quickstart smoke benchmark gpu docs clean
 
 setup: $(VENV)/.ready
 
@@ -19,10 +19,14 @@ $(VENV)/.ready: setup.py scripts/setup_venv.sh
 	scripts/setup_venv.sh $(VENV)
 
 test: lint
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not robustness"
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not long and not robustness"
 
 test-fast: setup
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not robustness"
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not long and not robustness"
+
+# Recipes and benchmarks as a whole, of a hundred processes each.
+test-long: setup
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal -m long
 
 # Bad inputs, killed and doubled runs, full disks: some minutes, and a table of what became of each.
 robustness: setup

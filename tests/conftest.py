@@ -21,6 +21,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from fairseq_item import progress
 from fairseq_item.commands import binarize, bpe, pack, split
 from fairseq_item.data import image_store_meta, token_store
 from fairseq_item.data.sharded import items_digest
@@ -91,9 +92,24 @@ SLOW = (
 )  # fmt: skip
 
 
+# Those of a recipe or benchmark as a whole, of a hundred processes each: make test-long.
+LONG = (
+    "test_second_photos.py::test_the_whole_recipe", "test_benchmark_search.py::test_growth",
+    "test_benchmark_serving.py::test_serving",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _not_quiet(monkeypatch):
+    """What one test asks of a command (--quiet) holds for no other one of its process."""
+    monkeypatch.setattr(progress, "_quiet", False)
+
+
 def pytest_collection_modifyitems(items):
-    """Mark what is slow, for ``make test-fast`` to leave out."""
+    """Mark what is slow or long, for ``make test-fast`` and ``make test`` to leave out."""
     for item in items:
+        if any(name in item.nodeid for name in LONG):
+            item.add_marker(pytest.mark.long)
         named = any(name in item.nodeid for name in SLOW)
         if named or "commands" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
