@@ -11,7 +11,7 @@ OUT ?= quickstart
 JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test test-fast test-long robustness lint quickstart smoke benchmark gpu docs clean
+.PHONY: setup test test-fast test-long robustness soak lint quickstart smoke benchmark gpu docs clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +31,11 @@ test-long: setup
 # Bad inputs, killed and doubled runs, full disks: some minutes, and a table of what became of each.
 robustness: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal tests/robustness
+
+# Half an hour of random kills over packing, embedding, indexing and searching 100,000 products.
+MODEL ?= $(OUT)/model
+soak: setup
+	$(VENV)/bin/python tests/robustness/soak.py --out soak --model $(MODEL)
 
 lint: setup
 	$(VENV)/bin/ruff check .
