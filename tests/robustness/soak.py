@@ -71,9 +71,9 @@ def commands(stage, inputs, out, index):
     }[stage]
 
 
-def start(words):
+def start(words, stderr=subprocess.PIPE):
     argv = [sys.executable, "-m", f"fairseq_item.commands.{words[0]}", *map(str, words[1:])]
-    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=stderr, text=True)
 
 
 def finish(words, times, rng, kills):
@@ -131,7 +131,8 @@ class Service:
 
     def __init__(self, index, model):
         self.answered, self.failures, self._ended = 0, [], threading.Event()
-        self.process = start(["serve", index, "--checkpoint", model, "--port", PORT])
+        serve = ["serve", index, "--checkpoint", model, "--port", PORT]
+        self.process = start(serve, stderr=subprocess.DEVNULL)  # nobody reads it
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self._thread.start()
 
