@@ -116,13 +116,16 @@ def steadily(folder: str | os.PathLike[str], read: Callable[[], T]) -> T:
         folder: which has ``meta.json`` if it is whole.
         read: opens all files that it needs; called again if the folder was replaced meanwhile.
     """
+    failed: list[Any] = []
     for _ in range(TRIES):
         before = stamp(folder)
         try:
             found = read()
         except (InputError, OSError):
-            if stamp(folder) == before:
+            # A folder that is damaged is so twice; one that was exchanged at that moment is not.
+            if stamp(folder) == before and before in failed:
                 raise
+            failed.append(before)
             continue
         if stamp(folder) == before:
             return found
