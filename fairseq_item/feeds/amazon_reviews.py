@@ -5,8 +5,8 @@ one that its page shows first.
 """
 
 from fairseq_item.feeds.blocks import first_line
-from fairseq_item.feeds.listing import Listing, Rejected, gtin, price, same_gtin
-from fairseq_item.feeds.tables import json_lines
+from fairseq_item.feeds.listing import Listing, gtin, price, same_gtin
+from fairseq_item.feeds.tables import json_lines, listings
 
 NAME = "amazon-reviews"
 LOOKS_FOR = "JSON Lines with parent_asin, title, images"
@@ -21,9 +21,8 @@ def recognises(path):
 
 
 def read(path, _):
-    """Yield a :class:`Listing` per line, and :class:`Rejected` for lines that are none."""
-    for found in json_lines(path):
-        yield found if isinstance(found, Rejected) else _listing(*found)
+    """A :class:`Listing` per line, and :class:`Rejected` for lines that are none."""
+    return listings(json_lines(path), _listing)
 
 
 def _listing(row, record):

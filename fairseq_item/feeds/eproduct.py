@@ -4,9 +4,11 @@ The columns are those that the challenge's public loaders read. Only train and v
 categories; which products of index are those of query was never published.
 """
 
+from functools import partial
+
 from fairseq_item.feeds.blocks import stem
-from fairseq_item.feeds.listing import Listing, Rejected
-from fairseq_item.feeds.tables import header, table
+from fairseq_item.feeds.listing import Listing
+from fairseq_item.feeds.tables import header, listings, table
 
 NAME = "eproduct"
 LOOKS_FOR = "UUID, IMAGE_PATH"
@@ -20,21 +22,20 @@ def recognises(path):
 
 
 def read(path, _):
-    """Yield a :class:`Listing` per row."""
-    for found in table(path):
-        if isinstance(found, Rejected):
-            yield found
-            continue
-        row, record = found
-        yield Listing(
-            row=row,
-            id=record["uuid"],
-            title=record.get("auct_titl", ""),
-            images=[record["image_path"]],
-            values={
-                "leaf_category": record.get("leaf_categ_id", ""),
-                "meta_category": record.get("meta_categ_id", ""),
-                "category_2": record.get("categ_lvl2_id", ""),
-                "split": SPLITS.get(stem(path), ""),
-            },
-        )
+    """A :class:`Listing` per row."""
+    return listings(table(path), partial(_listing, path))
+
+
+def _listing(path, row, record):
+    return Listing(
+        row=row,
+        id=record["uuid"],
+        title=record.get("auct_titl", ""),
+        images=[record["image_path"]],
+        values={
+            "leaf_category": record.get("leaf_categ_id", ""),
+            "meta_category": record.get("meta_categ_id", ""),
+            "category_2": record.get("categ_lvl2_id", ""),
+            "split": SPLITS.get(stem(path), ""),
+        },
+    )

@@ -5,8 +5,8 @@ Names of attributes are those of the product data specification
 """
 
 from fairseq_item.feeds.blocks import first_line
-from fairseq_item.feeds.listing import Listing, Rejected, gtin, leaf, price, same_gtin
-from fairseq_item.feeds.tables import header, table
+from fairseq_item.feeds.listing import Listing, gtin, leaf, price, same_gtin
+from fairseq_item.feeds.tables import header, listings, table
 from fairseq_item.feeds.xml_items import items, root
 
 NAME = "google"
@@ -25,12 +25,8 @@ def recognises(path):
 
 
 def read(path, _):
-    """Yield a :class:`Listing` per item, and :class:`Rejected` for rows that are none."""
-    for found in _items(path) if _is_xml(path) else _rows(path):
-        if isinstance(found, Rejected):
-            yield found
-        else:
-            yield _listing(*found)
+    """A :class:`Listing` per item, and :class:`Rejected` for rows that are none."""
+    return listings(_items(path) if _is_xml(path) else listings(table(path), _item), _listing)
 
 
 def _is_xml(path):
@@ -42,16 +38,11 @@ def _name(column):
     return column.removeprefix("g:").replace(" ", "_")
 
 
-def _rows(path):
-    for found in table(path):
-        if isinstance(found, Rejected):
-            yield found
-        else:
-            row, record = found
-            record = {_name(name): value for name, value in record.items()}
-            # Several values of a text attribute have commas between them; an address has none.
-            further = [link.strip() for link in record.get("additional_image_link", "").split(",")]
-            yield row, record, further
+def _item(row, record):
+    record = {_name(name): value for name, value in record.items()}
+    # Several values of a text attribute have commas between them; an address has none.
+    further = [link.strip() for link in record.get("additional_image_link", "").split(",")]
+    return row, record, further
 
 
 def _items(path):

@@ -1,7 +1,7 @@
 """Shopee product matching (kaggle.com/c/shopee-product-matching): train.csv and test.csv."""
 
-from fairseq_item.feeds.listing import Listing, Rejected
-from fairseq_item.feeds.tables import header, table
+from fairseq_item.feeds.listing import Listing
+from fairseq_item.feeds.tables import header, listings, table
 
 NAME = "shopee"
 LOOKS_FOR = "posting_id, image, image_phash, title"
@@ -14,17 +14,16 @@ def recognises(path):
 
 
 def read(path, _):
-    """Yield a :class:`Listing` per row; label groups are products (test.csv has none)."""
-    for found in table(path):
-        if isinstance(found, Rejected):
-            yield found
-            continue
-        row, record = found
-        yield Listing(
-            row=row,
-            id=record["posting_id"],
-            title=record["title"],
-            images=[record["image"]],
-            product=record.get("label_group", ""),
-            values={"image_phash": record["image_phash"]},
-        )
+    """A :class:`Listing` per row; label groups are products (test.csv has none)."""
+    return listings(table(path), _listing)
+
+
+def _listing(row, record):
+    return Listing(
+        row=row,
+        id=record["posting_id"],
+        title=record["title"],
+        images=[record["image"]],
+        product=record.get("label_group", ""),
+        values={"image_phash": record["image_phash"]},
+    )

@@ -136,6 +136,16 @@ def _unquoted(value):
     return value
 
 
+def listings(rows, make):
+    """Yield what ``make(row, record)`` returns of each of ``rows``; :class:`Rejected` stay so.
+
+    Args:
+        rows: those of :func:`table` or :func:`json_lines`, or of one's own making.
+        make: takes what a row is a tuple of.
+    """
+    return (found if isinstance(found, Rejected) else make(*found) for found in rows)
+
+
 def json_lines(path):
     """Yield (row, dict) of a file of JSON objects, and :class:`Rejected` for what is none."""
     for row, line in lines(path):

@@ -5,19 +5,19 @@ each of its variations another one that names it in ``Parent``, by SKU or as ``i
 """
 
 import re
+from functools import partial
 
 from fairseq_item.feeds.listing import (
     COLORS,
     SIZES,
     Listing,
-    Rejected,
     gtin,
     leaf,
     named,
     price,
     same_gtin,
 )
-from fairseq_item.feeds.tables import header, table
+from fairseq_item.feeds.tables import header, listings, table
 
 NAME = "woocommerce"
 LOOKS_FOR = "ID, Type, SKU, Name, Images"
@@ -31,16 +31,12 @@ def recognises(path):
 
 
 def read(path, _):
-    """Yield a :class:`Listing` per row, and :class:`Rejected` for rows that are none."""
+    """A :class:`Listing` per row, and :class:`Rejected` for rows that are none."""
     parents = {}  # what variations leave to their parent: category and brand, a line of text each
-    for found in table(path):
-        if isinstance(found, Rejected):
-            yield found
-        else:
-            yield _listing(*found, parents)
+    return listings(table(path), partial(_listing, parents))
 
 
-def _listing(row, record, parents):
+def _listing(parents, row, record):
     get = record.get
     kinds = {kind.strip().lower() for kind in get("type", "").split(",")}
     name = get("id", "") or get("sku", "")
