@@ -116,16 +116,13 @@ def steadily(folder: str | os.PathLike[str], read: Callable[[], T]) -> T:
         folder: which has ``meta.json`` if it is whole.
         read: opens all files that it needs; called again if the folder was replaced meanwhile.
     """
-    failed: list[Any] = []
     for _ in range(TRIES):
         before = stamp(folder)
         try:
             found = read()
-        except (InputError, OSError):
-            # A folder that is damaged is so twice; one that was exchanged at that moment is not.
-            if stamp(folder) == before and before in failed:
+        except (OSError, ValueError):  # ValueError: numpy opens a file twice to map it
+            if stamp(folder) == before:
                 raise
-            failed.append(before)
             continue
         if stamp(folder) == before:
             return found
@@ -138,7 +135,8 @@ def stamp(folder: str | os.PathLike[str]) -> Any:
         found = os.stat(Path(folder) / "meta.json")
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    # Not when it was modified: a copy may keep that, and its inode be that of one just removed.
+    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size
 
 
 def _take_place(new: Path, old: Path) -> None:

@@ -1,6 +1,7 @@
 """A folder is all old or all new, whoever looks when; what is not known is not thrown away."""
 
 import os
+import time
 
 import pytest
 
@@ -119,3 +120,14 @@ def test_an_error_of_a_folder_that_went_is_no_error(tmp_path):
         steadily(path, damaged)
     with pytest.raises(InputError, match="is replaced all the time"):
         steadily(path, lambda: write(path, "again"))
+
+
+def test_a_copy_that_keeps_the_times_is_another_folder(tmp_path):
+    write(tmp_path / "x", "first")
+    meta = tmp_path / "x" / "meta.json"
+    before, times = stamp(tmp_path / "x"), meta.stat()
+    time.sleep(0.02)
+    meta.write_text("other")  # in place: the same inode, as one that was removed leaves it
+    os.utime(meta, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert meta.stat().st_mtime_ns == times.st_mtime_ns
+    assert stamp(tmp_path / "x") != before
