@@ -10,6 +10,7 @@ from fairseq_item.data.composed import only
 from fairseq_item.data.features import Features, has_features
 from fairseq_item.data.image_store import ImageStore, read_meta
 from fairseq_item.data.item_dataset import ItemDataset
+from fairseq_item.data.masked_titles import BlankImages
 from fairseq_item.data.sharded import Concatenated, open_split, shard_names
 from fairseq_item.data.titles import read_dictionary
 from fairseq_item.data.token_store import TokenStore
@@ -28,17 +29,29 @@ def open_products(data, splits, hub):
     Raises:
         InputError: a split is missing or damaged, or was not made as the model's training data.
     """
+    _check_fit(Path(data), [name for split in splits for name in shard_names(data, split)], hub)
+    return read_products(data, splits, hub.dictionary, hub.geometry, hub.model.sees_images)
+
+
+def read_products(data, splits, dictionary, geometry, sees_images=True):
+    """:func:`open_products` for a model that was trained on this very data.
+
+    Args:
+        data, splits: as there.
+        dictionary, geometry: of :class:`ItemDataset`.
+        sees_images: false leaves the images of the folder alone.
+    """
     names = [name for split in splits for name in shard_names(data, split)]
-    _check_fit(Path(data), names, hub)
     items = Table.joined(
         [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
     )
-    dataset = ItemDataset(
-        Concatenated([open_split(data, split, "title", TokenStore) for split in splits]),
-        Concatenated([open_split(data, split, "image", ImageStore) for split in splits]),
-        hub.dictionary,
-        hub.geometry,
+    titles = Concatenated([open_split(data, split, "title", TokenStore) for split in splits])
+    images = (
+        Concatenated([open_split(data, split, "image", ImageStore) for split in splits])
+        if sees_images
+        else BlankImages(len(titles))
     )
+    dataset = ItemDataset(titles, images, dictionary, geometry)
     if len(items) != len(dataset):
         raise InputError(
             f"{data} has {len(items)} items but {len(dataset)} titles in {', '.join(splits)}; "

@@ -11,16 +11,11 @@ from typing import Optional
 import torch
 from fairseq.logging import metrics
 
-from fairseq_item.data.image_store import ImageStore
-from fairseq_item.data.item_dataset import ItemDataset
-from fairseq_item.data.masked_titles import BlankImages
-from fairseq_item.data.sharded import Concatenated, open_split, shard_names
-from fairseq_item.data.token_store import TokenStore
-from fairseq_item.data.tsv import Table, read_table
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.attribution import attribute
 from fairseq_item.evaluation.metrics import mean_average_precision
 from fairseq_item.search.build import build_index
+from fairseq_item.search.embed import read_products
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import read_truth
@@ -94,21 +89,13 @@ class SearchesWhenValidating:
                 "--eval-retrieval-queries, --eval-retrieval-items and --eval-retrieval-truth "
                 "go together"
             )
-        products = [self._products(names.split(","), model.sees_images) for names in given[:2]]
+        products = [
+            read_products(
+                cfg.data, names.split(","), self.dictionary, self.geometry(), model.sees_images
+            )
+            for names in given[:2]
+        ]
         self._retrieval = Retrieval(*products, given[2])
-
-    def _products(self, splits, sees_images):
-        """(Table of the items, ItemDataset) of some splits."""
-        data = self.cfg.data
-        names = [name for split in splits for name in shard_names(data, split)]
-        items = [read_table(Path(data) / "items" / f"{name}.tsv", ["id"]) for name in names]
-        titles = Concatenated([open_split(data, split, "title", TokenStore) for split in splits])
-        images = (
-            Concatenated([open_split(data, split, "image", ImageStore) for split in splits])
-            if sees_images
-            else BlankImages(len(titles))
-        )
-        return Table.joined(items), ItemDataset(titles, images, self.dictionary, self.geometry())
 
 
 class Retrieval:
