@@ -10,6 +10,8 @@ from fairseq.models import register_model, register_model_architecture
 from torch import nn
 
 from fairseq_item.data.settings import check_range
+from fairseq_item.models.pretrained_start import StartConfig
+from fairseq_item.models.pretrained_text import BERT_EPS
 from fairseq_item.models.product_model import ProductModel
 from fairseq_item.models.sizes import (
     EncoderConfig,
@@ -25,7 +27,7 @@ from fairseq_item.modules.towers import ImageTower, TitleTower
 
 
 @dataclass
-class ClipConfig(ReadoutConfig, EncoderConfig):
+class ClipConfig(StartConfig, ReadoutConfig, EncoderConfig):
     """Sizes of each tower."""
 
     joint_dim: int = field(default=512, metadata={"help": "width of a tower's embedding"})
@@ -60,6 +62,8 @@ class ClipModel(ProductModel):
         self.title = TitleTower(
             vocabulary, padding, dim, cfg.max_title_length + 2, build_encoder(cfg), cfg.dropout
         )
+        if cfg.init_text:
+            self.title.norm.eps = BERT_EPS
         self.image = ImageTower(
             sizes.patches, sizes.patch_dim, dim, build_encoder(cfg), cfg.dropout
         )
@@ -76,6 +80,15 @@ class ClipModel(ProductModel):
             for projection in (self.title_projection, self.image_projection):
                 nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
             nn.init.constant_(self.logit_scale, -math.log(self.cfg.temperature))
+
+    def title_parts(self):
+        """What :func:`fairseq_item.models.pretrained_text.start_title` takes."""
+        tower = self.title
+        return {name: getattr(tower, name) for name in ("token", "position", "norm", "encoder")}
+
+    def image_parts(self):
+        """What :func:`fairseq_item.models.pretrained_image.start_image` takes."""
+        return {"patch": self.image.patch, "positions": self.image.position.weight[1:]}  # no [CLS]
 
     @property
     def embedding_dim(self):

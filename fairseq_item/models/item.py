@@ -139,7 +139,7 @@ class ItemModel(ProductModel):
 
     def image_parts(self):
         """What :func:`fairseq_item.models.pretrained_image.start_image` takes."""
-        return {"patch": self.embedding.patch, "position": self.embedding.patch_position}
+        return {"patch": self.embedding.patch, "positions": self.embedding.patch_position.weight}
 
     @classmethod
     def from_pretrained(cls, path, checkpoint_file="checkpoint_best.pt", device="cpu"):

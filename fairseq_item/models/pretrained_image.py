@@ -15,7 +15,7 @@ TORCHVISION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TIMM = ((0.5,) * 3, (0.5,) * 3)
 
 
-def start_image(file, patch, position):
+def start_image(file, patch, positions):
     """Start the patches from a ViT.
 
     Its positions are interpolated to this model's grid, and what it subtracts from pixels and
@@ -24,7 +24,7 @@ def start_image(file, patch, position):
     Args:
         file: path.
         patch: ``nn.Linear`` of a flattened patch in [-1, 1], colours last.
-        position: ``nn.Embedding`` of the patches of a square image, row by row.
+        positions: (m, d), those of the patches of a square image, row by row; filled in place.
 
     Raises:
         InputError: the file is no ViT, or of another width or patch size.
@@ -37,7 +37,7 @@ def start_image(file, patch, position):
     needed = [f"{names[0]}.weight", f"{names[0]}.bias", names[1]]
     if any(name not in state for name in needed):
         raise InputError(f"{file} has no {needed[0]}; give a ViT in torchvision's or timm's names")
-    weight, bias, positions = (state[name].float() for name in needed)
+    weight, bias, theirs = (state[name].float() for name in needed)
     dim, patch_dim = patch.weight.shape
     if len(weight) != dim or weight[0].numel() != patch_dim:
         size = round((patch_dim / 3) ** 0.5)
@@ -51,7 +51,7 @@ def start_image(file, patch, position):
     weight = weight / (2 * std)
     patch.weight.copy_(weight.permute(0, 2, 3, 1).flatten(1))
     patch.bias.copy_(bias)
-    position.weight.copy_(_resize(positions[0], len(position.weight)))
+    positions.copy_(_resize(theirs[0], len(positions)))
     logger.info("started from %s: patch projection and positions", file)
 
 

@@ -10,6 +10,7 @@ from fairseq.data import Dictionary
 from torch import nn
 
 from fairseq_item.errors import InputError
+from fairseq_item.models.clip import ClipConfig, ClipModel
 from fairseq_item.models.item import ItemModel, ItemModelConfig
 from fairseq_item.models.pretrained_start import start
 
@@ -81,8 +82,13 @@ def states_of(state, ids):
     return found
 
 
-def build(symbols=None, **changes):
+KINDS = {"item": (ItemModel, ItemModelConfig), "clip": (ClipModel, ClipConfig)}
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def build(symbols=None, kind="item", **changes):
     """A model that fits ``bert()``, started as its configuration says."""
+    made, config = KINDS[kind]
     sizes = {
         "encoder_layers": LAYERS,
         "encoder_embed_dim": DIM,
@@ -92,10 +98,10 @@ def build(symbols=None, **changes):
         "patch_size": 4,
         "max_title_length": 10,
     }
-    cfg = ItemModelConfig(**{**sizes, **changes})
+    cfg = config(**{**sizes, **changes})
     symbols = symbols or dictionary()
     torch.manual_seed(0)
-    model = ItemModel(cfg, len(symbols), symbols.pad(), symbols.bos(), symbols.eos()).eval()
+    model = made(cfg, len(symbols), symbols.pad(), symbols.bos(), symbols.eos()).eval()
     start(model, cfg, symbols)
     return model
 
@@ -109,9 +115,13 @@ def save(path, state):
 def title_states(model, symbols):
     """Our input and states of each layer for a title that every special token is in."""
     title = torch.tensor([[symbols.bos(), *(symbols.index(s) for s in TITLE), symbols.eos()]])
-    no_image = torch.tensor([False])
-    patches = torch.zeros(1, model.geometry.patches, model.geometry.patch_dim, dtype=torch.uint8)
-    sequence, present = model.sequence(title, patches, has_image=no_image)
+    if isinstance(model, ClipModel):
+        model = model.title
+        sequence, present = model.sequence(title)
+    else:
+        sizes = model.geometry
+        patches = torch.zeros(1, sizes.patches, sizes.patch_dim, dtype=torch.uint8)
+        sequence, present = model.sequence(title, patches, has_image=torch.tensor([False]))
     states = [sequence, *model.encoder.states(sequence, present)]
     return [state[0, : title.size(1)] for state in states]
 
@@ -123,8 +133,9 @@ BERT_IDS = [4, 1, 6, 3, 7, 8, 9, 5]  # [CLS] a ##c [UNK] d [MASK] ##e [SEP], row
 @pytest.mark.parametrize(
     ("prefix", "norm"), [("", ("weight", "bias")), ("bert.", ("gamma", "beta"))], ids=["new", "old"]
 )
-def test_on_text_alone_the_states_are_those_of_bert(tmp_path, prefix, norm):
-    model = build(init_text=save(tmp_path / "bert.bin", bert(prefix, norm)))
+@kinds
+def test_on_text_alone_the_states_are_those_of_bert(tmp_path, kind, prefix, norm):
+    model = build(kind=kind, init_text=save(tmp_path / "bert.bin", bert(prefix, norm)))
     found, expected = title_states(model, dictionary()), states_of(bert(), BERT_IDS)
     assert len(found) == len(expected) == LAYERS + 1
     torch.testing.assert_close(found[0], expected[0])
@@ -171,6 +182,14 @@ def test_the_rest_is_as_drawn(tmp_path):
     assert model.vocabulary.embedding.weight is model.embedding.token.weight
 
 
+def test_the_rest_of_clip_is_as_drawn(tmp_path):
+    drawn = build(kind="clip", joint_dim=8)
+    model = build(kind="clip", joint_dim=8, init_text=save(tmp_path / "bert.bin", bert()))
+    started = {f"title.{name}" for name, _ in model.title.named_parameters()}
+    for name, own in model.named_parameters():
+        assert (name in started) != torch.equal(own, drawn.get_parameter(name)), name
+
+
 def test_what_does_not_fit(tmp_path):
     file = save(tmp_path / "bert.bin", bert())
     other = Dictionary()
@@ -213,21 +232,22 @@ def vit(layout, grid=2):
         ("timm", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     ],
 )
+@kinds
 @torch.no_grad()
-def test_patches_are_projected_as_the_vit_does(tmp_path, layout, mean, std):
+def test_patches_are_projected_as_the_vit_does(tmp_path, kind, layout, mean, std):
     from fairseq_item.data.patches import patchify
 
     state, conv, positions = vit(layout)
-    parts = build(init_image=save(tmp_path / "vit.pth", state)).embedding
+    parts = build(kind=kind, init_image=save(tmp_path / "vit.pth", state)).image_parts()
     rng = torch.Generator().manual_seed(2)
     image = torch.randint(0, 256, (8, 8, 3), generator=rng, dtype=torch.uint8)
     patches = torch.from_numpy(patchify(image.numpy(), 4))
-    found = parts.patch(patches.float() / 127.5 - 1)
+    found = parts["patch"](patches.float() / 127.5 - 1)
     pixels = (image.permute(2, 0, 1) / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[
         :, None, None
     ]
     torch.testing.assert_close(found, conv(pixels[None])[0].flatten(1).T, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(parts.patch_position.weight, positions)
+    torch.testing.assert_close(parts["positions"], positions)
 
 
 @torch.no_grad()
