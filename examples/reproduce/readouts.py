@@ -44,9 +44,9 @@ def read_csv(path):
 
 
 def write_csv(path, rows):
-    """Write a list of dicts with the same keys."""
+    """Write a list of dicts; what one of them lacks stays empty."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, rows[0])
+        writer = csv.DictWriter(out, dict.fromkeys(key for row in rows for key in row))
         writer.writeheader()
         writer.writerows(rows)
 

@@ -1,5 +1,5 @@
 """Search inside training: each validation finds second listings, so that the checkpoint that finds
-best can be kept (``--best-checkpoint-metric map10 --maximize-best-checkpoint-metric``)."""
+best can be kept (``--best-checkpoint-metric map10_dense --maximize-best-checkpoint-metric``)."""
 
 import logging
 import time
@@ -35,9 +35,10 @@ class RetrievalConfig:
         default=None,
         metadata={
             "help": "split to search for at each validation, such as packed relistings of the "
-            "valid products, or valid; no product answers itself; logs map10 (fused), "
-            "map10_global, map10_title and map10_image, and of which share of the fused answers "
-            "each similarity gave most of the score (share_global, ...)"
+            "valid products, or valid; no product answers itself; logs map10 (fused), map10_dense "
+            "(fused without the lexical similarity), map10_global, map10_title and map10_image, "
+            "and of which share of the fused answers each similarity gave most of the score "
+            "(share_global, ...)"
         },
     )
     eval_retrieval_items: Optional[str] = field(
@@ -120,21 +121,27 @@ class Retrieval:
                     )
 
     def score(self, model):
-        """MAP@10 in percent under the default index: dict, ``map10`` and one of each embedding; and
-        which share of the answers each similarity that counts wins, as item-balance has it."""
+        """MAP@10 in percent under the default index: dict, ``map10``, ``map10_dense`` (the lexical
+        similarity's weight is 0 there) and one of each embedding; and which share of the answers
+        each similarity that counts wins, as item-balance has it."""
         with TemporaryDirectory() as folder:
             queries = self._embed(model, self.queries, Path(folder) / "queries")
             items = self._embed(model, self.items, Path(folder) / "items")
             build_index([items.path], Path(folder) / "index")
             index, asked = ItemIndex.load(Path(folder) / "index"), queries.queries()
+            own = own_settings(index.meta)
+            ways = {
+                f"map{K}": own,
+                f"map{K}_dense": {**own, "weights": (*own["weights"][:-1], 0)},
+                **{f"map{K}_{name}": {"similarity": name} for name in EMBEDDINGS},
+            }
             found = {}
-            for by in (None, *EMBEDDINGS):
-                hits = search(index, asked, queries.ids, K, True, similarity=by)
+            for name, settings in ways.items():
+                hits = search(index, asked, queries.ids, K, True, **settings)
                 hits = {query: hits[query] for query in self.truth}
-                name = f"map{K}" if by is None else f"map{K}_{by}"
                 found[name] = 100 * mean_average_precision(hits, self.truth, K)
-                if by is None:
-                    fuser = Fuser(*own_settings(index.meta).values(), index.calibrations)
+                if settings is own:
+                    fuser = Fuser(*own.values(), index.calibrations)
                     won = attribute(hits, self.truth, K, fuser)
                     shares = {f"share_{n}": won[n]["share"] for _, n in fuser.active()}
             return found | shares

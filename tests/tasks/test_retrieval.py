@@ -11,6 +11,13 @@ from fairseq_item.data.tsv import read_table
 from fairseq_item.search.hits import write_truth
 
 BEST = ["--best-checkpoint-metric", "map10", "--maximize-best-checkpoint-metric"]
+# What is logged, and options of item-search that find the same.
+BY = {
+    "map10": [],
+    "map10_dense": ["--weights", "0.5", "0", "0.5", "0"],
+    "map10_title": ["--similarity", "title"],
+    "map10_image": ["--similarity", "image"],
+}
 INPUT = [
     "--encoder-layers", 2, "--encoder-embed-dim", 32, "--encoder-attention-heads", 2,
     "--image-size", 32, "--patch-size", 8, "--max-title-length", 8,
@@ -46,7 +53,7 @@ def by_commands(data_bin, model, truth, folder, by, capsys):
         embed.main([*map(str, asked), "--out", str(folder / name)])
     index.main([str(folder / "items"), "--out", str(folder / "index")])
     argv = [folder / "index", "--queries", folder / "queries", "--out", folder / "hits.tsv"]
-    search.main([*map(str, argv), "--similarity", by])
+    search.main([*map(str, argv), *by])
     capsys.readouterr()
     evaluate.main(["--hits", str(folder / "hits.tsv"), "--truth", str(truth), "--bootstrap", "0"])
     return json.loads(capsys.readouterr().out)["MAP@10"]
@@ -73,10 +80,10 @@ def test_logged_scores_are_those_of_our_commands(
     (chosen,) = [line for line in lines if line["valid_num_updates"] == updates]
     assert chosen["valid_map10"] == best["valid_map10"]
     checkpoint = tmp_path / "model" / "checkpoint_best.pt"
-    for by in ("fused", "image", "title"):
-        name = "valid_map10" if by == "fused" else f"valid_map10_{by}"
-        found = by_commands(data_bin, checkpoint, truth, tmp_path / by, by, capsys)
-        assert float(chosen[name]) == pytest.approx(found, abs=0.02)
+    for by, asked in BY.items():
+        found = by_commands(data_bin, checkpoint, truth, tmp_path / by, asked, capsys)
+        assert float(chosen[f"valid_{by}"]) == pytest.approx(found, abs=0.02)
+    assert chosen["valid_map10"] != chosen["valid_map10_dense"]
 
 
 def test_bad_input_ends_with_one_line_before_the_first_update(commands, data_bin, truth, tmp_path):
