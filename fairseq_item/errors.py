@@ -1,5 +1,6 @@
 """The one exception that a user of a command is meant to see."""
 
+import pickle
 import sys
 from types import TracebackType
 
@@ -13,13 +14,20 @@ class InputError(ValueError):
 
 
 def end_input_errors_with_one_line() -> None:
-    """Let an uncaught InputError or OSError end fairseq's commands as it ends our own."""
+    """Let an uncaught InputError or OSError end fairseq's commands as it ends our own.
+
+    So does a checkpoint that torch refuses for it holds more than tensors and settings.
+    """
     if sys.excepthook is not _one_line:
         sys.excepthook = _one_line
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not issubclass(kind, InputError | OSError):
+    if issubclass(kind, pickle.UnpicklingError):  # torch's advice is to trust the file
+        error = InputError(
+            "the checkpoint holds more than tensors and settings, or is damaged; take another"
+        )
+    elif not issubclass(kind, InputError | OSError):
         sys.__excepthook__(kind, error, trace)
         return
     sys.stderr.write(f"error: {one_line(error)}\n")

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import pickle
+import sys
 
 import pytest
 
 from fairseq_item.commands import common
-from fairseq_item.errors import InputError, one_line
+from fairseq_item.errors import InputError, end_input_errors_with_one_line, one_line
 
 SENT_ALONG = """Caught InputError in DataLoader worker process 0.
 Original Traceback (most recent call last):
@@ -50,3 +52,23 @@ def test_a_command_ends_in_one_line(error, status, line, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith(line)
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("a.tsv is bad"), "error: a.tsv is bad\n"),
+        (
+            pickle.UnpicklingError("Weights only load failed. Trust the source?"),
+            "error: the checkpoint holds more than tensors and settings, or is damaged; take "
+            "another\n",
+        ),
+    ],
+)
+def test_a_command_of_fairseq_ends_in_one_line(error, line, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    end_input_errors_with_one_line()
+    with pytest.raises(SystemExit) as end:
+        sys.excepthook(type(error), error, None)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == line

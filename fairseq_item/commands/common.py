@@ -78,6 +78,8 @@ class _Help(argparse.HelpFormatter):
 
 # Beyond, nothing that is counted or weighed makes sense, and seeds do not fit everywhere.
 MOST = 10**9
+# More processes are no machine's, and would take its memory before the first does anything.
+MOST_WORKERS = 1024
 
 
 def positive(text: str) -> int:
@@ -142,10 +144,18 @@ def add_workers(
     parser: Parser, default: int | None = None, help: str = "processes that work side by side"
 ) -> None:
     """Add ``--num-workers``; ``default`` None takes one a core. ``--workers`` was its old name."""
-    least = positive if default is None else not_negative
-    default = os.cpu_count() if default is None else default
+    least = 1 if default is None else 0
+
+    def kind(text: str) -> int:
+        what = f"a whole number of {least} or more, up to {MOST_WORKERS:,}"
+        return _number(text, int, least, MOST_WORKERS, what)
+
     option = parser.add_argument(
-        "--num-workers", type=least, default=default, metavar="N", help=help
+        "--num-workers",
+        type=kind,
+        default=os.cpu_count() if least else default,
+        metavar="N",
+        help=help,
     )
     parser.add_old_name(option, "--workers")
 

@@ -297,3 +297,14 @@ def test_quiet_leaves_results_and_warnings():
     assert "packing" not in written
     assert "images packed" not in written
     assert '{"images": 12}' in written
+
+
+@pytest.mark.parametrize(("default", "least"), [(None, 1), (0, 0)])
+def test_no_more_workers_than_any_machine_has(default, least):
+    parser = Parser("x")
+    common.add_workers(parser, default)
+    assert parser.parse_args(["--num-workers", "1024"]).num_workers == 1024
+    assert parser.parse_args([]).num_workers == (os.cpu_count() if least else 0)
+    for flag, value in (("--num-workers", "100000"), ("--workers", str(least - 1))):
+        with pytest.raises(InputError, match=f"number of {least} or more, up to 1,024"):
+            parser.parse_args([f"{flag}={value}"])

@@ -211,9 +211,9 @@ ARGUMENTS = [
     ["baseline", "features", *TABLES, "--out", "{t}/h.tsv", "--weights", "0", "0"],
     ["baseline", "features", *TABLES, "--out", "{t}/h.tsv", "--weights", "nan", "1"],
     *([*EMBED, *value.split()] for value in (
-        "--batch-size 0", "--batch-size nan", "--num-workers=-1", "--splits ,", "--dtype int8",
-        "--also x", "--also train={t}/x", "--out {b}", "--out {b}/hits.tsv", "--out {b}/index",
-        "--seed=-1", "--compute-dtype half",
+        "--batch-size 0", "--batch-size nan", "--num-workers=-1", "--num-workers 100000",
+        "--splits ,", "--dtype int8", "--also x", "--also train={t}/x", "--out {b}",
+        "--out {b}/hits.tsv", "--out {b}/index", "--seed=-1", "--compute-dtype half",
     )),
     *([*PREDICT, *value.split()] for value in ("-k 0", "--out {t}", "--batch-size 0")),
     *([*GALLERY, *value.split()] for value in (

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fairseq_item.data.features import Features
 from fairseq_item.data.image_store import ImageStore
 from fairseq_item.data.token_store import TokenStore
 from fairseq_item.data.tsv import read_table
@@ -131,6 +132,36 @@ def test_killed_at_random_moments(inputs, processes, undisturbed, tmp_path, tria
 
         trial(f"killed: item-{command.split()[0]}", again, check, "kept")
     assert killed
+
+
+def test_features_killed_in_the_middle_again_and_again(inputs, processes, tmp_path, trial):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    lines = (inputs / "data" / "items" / "train.tsv").read_text().splitlines(keepends=True)
+    argv = ["fairseq_item.commands.features", "--image-root", inputs / "images", "--splits"]
+    argv += ["train", "--batch-size", 4, "--num-workers", 1, "--compute-dtype", "float32"]
+    for name in ("whole", "killed"):
+        (tmp_path / name / "items").mkdir(parents=True)
+        (tmp_path / name / "items" / "train.tsv").write_text("".join(lines[:41]))
+    processes.run(*argv, tmp_path / "whole")
+    folder, rng, least = tmp_path / "killed" / "features", random.Random(0), 0
+    for _ in range(3):
+        least += 2560 * rng.randrange(4, 12)  # bytes of 4 to 11 rows more
+        process = processes.start(*argv, tmp_path / "killed")
+        while process.poll() is None and sum(p.stat().st_size for p in folder.glob("*")) < least:
+            time.sleep(0.01)
+        assert processes.kill(process, 0)
+        assert least <= sum(p.stat().st_size for p in folder.glob(".*.part")) < 40 * 2560
+        with pytest.raises(InputError, match="no whole features"):
+            Features(tmp_path / "killed", ["train"])
+
+    def again():
+        processes.run(*argv, tmp_path / "killed")
+        return contents(tmp_path / "killed")
+
+    def check(found):
+        assert found == contents(tmp_path / "whole")
+
+    trial("killed: item-features", again, check, "kept")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
