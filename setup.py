@@ -116,6 +116,8 @@ setup(
         "qdrant": ["qdrant-client>=1.14"],
         "milvus": ["pymilvus>=2.5", "milvus-lite>=2.5"],
         "pgvector": ["psycopg[binary]>=3.2"],
+        # --engine ray.
+        "ray": ["ray>=2.40"],
         # What examples/benchmark runs beside ours.
         "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
         # make docs

@@ -21,7 +21,7 @@ def map_in_order(function, inputs, workers):
         InputError: a worker was killed.
     """
     if workers == 1:
-        _ignore_pillow_warnings()
+        ignore_pillow_warnings()
         yield from map(function, inputs)
         return
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(function,)) as pool:
@@ -64,7 +64,7 @@ def map_in_threads(function, inputs, threads):
 def _start_worker(function):
     global _function
     _function = function
-    _ignore_pillow_warnings()
+    ignore_pillow_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -79,6 +79,6 @@ def _call(item):
     return _function(item)
 
 
-def _ignore_pillow_warnings():
+def ignore_pillow_warnings():
     """Metadata that Pillow grumbles at does no harm here; what does is in the reasons."""
     warnings.filterwarnings("ignore", module="PIL")

@@ -86,6 +86,7 @@ def make_data_bin(folder):
 # Parts of the names of tests that take seconds. What uses the fixture ``commands`` is slow as well.
 SLOW = (
     "tests/examples/", "tests/tasks/test_learning.py", "tests/tasks/test_fairseq_commands.py",
+    "tests/test_engines.py",
     "test_binarize_titles.py::test_files_equal_those_of_fairseq", "test_fairseq_after_the_plugin",
     "test_layers_are_one_graph_each", "test_a_compiled_encoder", "test_loading_processes",
     "test_killed_and_run_again", "tests/test_install.py",

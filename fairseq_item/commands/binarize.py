@@ -16,7 +16,15 @@ A category that training does not have, or none, is <unk>; how many there are is
 
 from pathlib import Path
 
-from fairseq_item.commands.common import Parser, run, say, splits
+from fairseq_item.commands.common import (
+    Parser,
+    add_engine,
+    add_workers,
+    engine_of,
+    run,
+    say,
+    splits,
+)
 from fairseq_item.data.titles import SPECIALS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.files import locked_folder, sweep
@@ -31,6 +39,8 @@ def parser():
         "--splits", nargs="+", type=splits, metavar="SPLIT",
         help="train, valid, ...; all of items/ if not given",
     )  # fmt: skip
+    add_workers(p, 1, "processes that tokenise")
+    add_engine(p)
     return p
 
 
@@ -42,14 +52,14 @@ def main(argv=None):
     if not names:
         raise InputError(f"{root / 'items'} has no .tsv file; run item-pack first")
     with locked_folder(root / "title"):
-        binarize(root, names)
+        binarize(root, names, engine_of(args))
 
 
-def binarize(root, names):
+def binarize(root, names, engine):
     """Write the titles and labels of the splits ``names`` of the data-bin ``root``."""
     tokenizer = open_tokenizer(root / "title")
     for name in names:
-        counts = binarize_titles(root, name, tokenizer)
+        counts = binarize_titles(root, name, tokenizer, engine)
         empty = f", {counts.empty} of them empty" if counts.empty else ""
         mean = counts.tokens / max(counts.titles - counts.empty, 1)
         say(

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import fairseq_item
 from fairseq_item import progress
+from fairseq_item.engines import Engine, Local, Ray
 from fairseq_item.errors import InputError, one_line
 
 
@@ -158,6 +159,49 @@ def add_workers(
         help=help,
     )
     parser.add_old_name(option, "--workers")
+
+
+def add_engine(parser: Parser, gpus: bool = False) -> None:
+    """Add ``--engine``, and what a worker of Ray takes of a machine; see :func:`engine_of`.
+
+    Args:
+        parser: :class:`Parser`; it has ``--num-workers``.
+        gpus: whether GPUs are of use.
+    """
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="what does the work: --num-workers processes here, or as many as the Ray cluster of "
+        "RAY_ADDRESS has room for; both write the same bytes",
+    )
+    parser.add_argument(
+        "--cpus-per-worker",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="CPUs, and threads, of a worker of --engine ray",
+    )
+    if gpus:
+        parser.add_argument(
+            "--gpus-per-worker",
+            type=fraction,
+            default=0.0,
+            metavar="F",
+            help="part of a GPU, for a worker of --engine ray; workers of one GPU read and compute "
+            "in turns",
+        )
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """What :func:`add_engine` asked for: ``--num-workers`` processes, or all of a Ray cluster.
+
+    Raises:
+        InputError: Ray is not installed, or its cluster not there.
+    """
+    if args.engine == "local":
+        return Local(max(1, args.num_workers))
+    return Ray(args.cpus_per_worker, getattr(args, "gpus_per_worker", 0))
 
 
 def add_splits(

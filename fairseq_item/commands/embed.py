@@ -13,8 +13,10 @@ import torch.distributed as dist
 from fairseq_item.commands.common import (
     Parser,
     add_computing,
+    add_engine,
     add_seed,
     add_splits,
+    engine_of,
     run,
     say,
     splits,
@@ -27,8 +29,10 @@ from fairseq_item.search.embed import (
     embed_rows,
     open_features,
     open_products,
+    share,
     take_away,
 )
+from fairseq_item.search.embed_tasks import RunEmbedder, embed_by
 from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter, is_embeddings_file
 
 logger = logging.getLogger(__name__)
@@ -53,6 +57,7 @@ def parser() -> Parser:
         "SPLITS:image=DIR and SPLITS:title=DIR by their image or title alone, as queries",
     )
     add_computing(p)
+    add_engine(p, gpus=True)
     p.add_argument("--dtype", choices=("float16", "float32"), default="float32", help="as stored")
     p.add_argument(
         "--compute-dtype",
@@ -90,7 +95,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from fairseq_item.models.pretrained_start import start
 
     rank, world = _join_group()
-    hub = ItemModel.from_pretrained(args.checkpoint, device=choose_device(args.device, rank))
+    engine = None if args.engine == "local" else engine_of(args)
+    if engine and world > 1:
+        raise InputError("--engine ray spreads the work itself; start one process, not torchrun")
+    # With Ray the model goes to the workers, and they know their devices.
+    device = "cpu" if engine else choose_device(args.device, rank)
+    hub = ItemModel.from_pretrained(args.checkpoint, device=device)
     if args.compute_dtype != "as-trained":
         hub.model.cfg.compute_dtype = args.compute_dtype
         hub.model.cfg.compute_dtype = resolve_compute_dtype(hub.model.cfg, hub.device)
@@ -99,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         hub.model.reset_parameters()
         start(hub.model, hub.cfg.model, hub.dictionary)
     for names, modality, out in [(args.splits, None, args.out), *args.also]:
-        _embed(args, hub, names, modality, out, rank, world)
+        _embed(args, hub, names, modality, out, rank, world, engine)
     _leave_group()
 
 
@@ -114,8 +124,11 @@ def _folder(text):
     return splits(names), modality or None, out
 
 
-def _embed(args, hub, names, modality, out, rank, world):
-    """Embed the splits ``names`` to ``out``; of several processes each does its share."""
+def _embed(args, hub, names, modality, out, rank, world, engine):
+    """Embed the splits ``names`` to ``out``; of several processes each does its share.
+
+    With an ``engine`` this process writes what others embed.
+    """
     items, dataset = open_products(args.data, names, hub)
     if not len(items):
         raise InputError(f"{args.data} has no products in {','.join(names)}; embed another split")
@@ -123,8 +136,14 @@ def _embed(args, hub, names, modality, out, rank, world):
     if modality:
         items, dataset, features = take_away(items, dataset, features, modality)
     with _open_writer(args, hub, items, features, names, modality, out, rank) as writer:
-        start, stop = len(items) * rank // world, len(items) * (rank + 1) // world
-        embed_rows(hub, dataset, writer, start, stop, args.batch_size, args.num_workers, features)
+        if engine:
+            device = "cuda" if args.device == "auto" and args.gpus_per_worker else args.device
+            threads = args.cpus_per_worker
+            embedder = RunEmbedder(hub, dataset, features, args.batch_size, device, threads)
+            embed_by(engine, embedder, writer, len(items))
+        else:
+            rows = share(len(items), args.batch_size, rank, world)
+            embed_rows(hub, dataset, writer, *rows, args.batch_size, args.num_workers, features)
         writer.flush()
         _wait()
         if rank == 0:

@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from fairseq_item.commands.columns import add_columns, columns_of
-from fairseq_item.commands.common import Parser, add_workers, positive, run, say
+from fairseq_item.commands.common import (
+    Parser,
+    add_engine,
+    add_workers,
+    engine_of,
+    positive,
+    run,
+    say,
+)
 from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.image_store_meta import CODECS
 from fairseq_item.data.images import FITS, ImageRoot
@@ -40,6 +48,7 @@ def parser():
     )  # fmt: skip
     p.add_argument("--jpeg-quality", type=positive, default=90, help="1 to 95, for --codec jpeg")
     add_workers(p, help="processes that decode")
+    add_engine(p)
     p.add_argument(
         "--overwrite", action="store_true",
         help="pack anew even if the same catalogue was packed with the same settings; needed "
@@ -57,7 +66,7 @@ def main(argv=None):
         args.image_size, args.patch_size, args.codec, args.fit, args.jpeg_quality
     )
     paths, root = Paths(Path(args.out), args.split), ImageRoot(args.image_root)
-    kept, rejected = pack_split(catalog, root, paths, settings, args.num_workers, args.overwrite)
+    kept, rejected = pack_split(catalog, root, paths, settings, engine_of(args), args.overwrite)
     if rejected is None:
         say(f"{paths.store}: packed before, {kept} images; --overwrite packs them anew")
         return

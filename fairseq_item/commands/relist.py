@@ -24,9 +24,11 @@ from pathlib import Path
 from fairseq_item.commands.columns import add_columns, add_index, columns_of, read_others
 from fairseq_item.commands.common import (
     Parser,
+    add_engine,
     add_seed,
     add_workers,
     amount,
+    engine_of,
     fraction,
     positive,
     run,
@@ -79,6 +81,7 @@ def parser():
     add_index(p)
     add_seed(p, "seed of every draw")
     add_workers(p)
+    add_engine(p)
     p.add_argument(
         "--protocol", type=int, choices=(1, 2), default=1, help="how listings are changed"
     )
@@ -117,7 +120,7 @@ def main(argv=None):
     protocol = Protocol1(strengths) if args.protocol == 1 else Protocol2.for_catalog(rows)
     relister = Relister(ImageRoot(args.image_root), protocol, args.listings, args.seed)
     key = None if args.equal_apart else ListingKey(relister.root)
-    relisted = rows, relister, wanted, out, args.num_workers
+    relisted = rows, relister, wanted, out, engine_of(args)
     with locked_folder(out):
         same, equal = same_products(Rows([catalog, *read_others(args)]), key)
         counts = write_benchmark(catalog, *relisted, same, equal)

@@ -1,12 +1,14 @@
 """Where a catalogue's images lie: a folder or an uncompressed tar."""
 
 import os
+import platform
 import posixpath
 import stat
 import tarfile
 from pathlib import Path
 
 from fairseq_item.errors import InputError
+from fairseq_item.files import MACHINE
 
 MAX_BYTES = 256 * 2**20
 
@@ -32,11 +34,12 @@ class ImageRoot:
     def __init__(self, path):
         self.path = Path(path)
         self._descriptor = None
-        self._members = None
+        self._members = self._witness = None
         if not self.path.exists():
             raise InputError(f"{path} is missing; name a folder of images or a tar of them")
-        self._folder = _identity(self.path)
+        self._folder, self._machine = _identity(self.path), MACHINE
         if self.path.is_dir():
+            self._witness = _any_name(self.path)
             return
         if not self.path.is_file():  # a pipe, say, whose writer would be waited for
             raise InputError(f"{path} is no file; name a folder of images or a tar of them")
@@ -78,9 +81,10 @@ class ImageRoot:
 
     def _refuse_if_gone(self):
         """Tell an image that is missing from a folder that is: removed, or its disk taken away."""
-        if _identity(self.path) != self._folder:
+        if self._folder is None or _identity(self.path) != self._folder:
             raise InputError(
-                f"{self.path} went away while images were read from it; bring it back and run again"
+                f"{self.path} went away while images were read from it, or is not on "
+                f"{platform.node()}; bring it back and run again"
             )
 
     def _read_member(self, key):
@@ -98,9 +102,28 @@ class ImageRoot:
     def __getstate__(self):
         return {**self.__dict__, "_descriptor": None}
 
+    def __setstate__(self, state):
+        """On another machine the same folder has another number.
+
+        Where its disk is not mounted lies an empty one, of which all images would be missing.
+        """
+        self.__dict__.update(state)
+        if self._machine != MACHINE:
+            there = os.path.lexists(self.path / (self._witness or ""))
+            self._machine, self._folder = MACHINE, _identity(self.path) if there else None
+
     def __del__(self):
         if getattr(self, "_descriptor", None) is not None:
             os.close(self._descriptor)
+
+
+def _any_name(folder):
+    """The name of something in a folder, None if it is empty or cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return next((entry.name for entry in entries), None)
+    except OSError:
+        return None
 
 
 def _identity(path):

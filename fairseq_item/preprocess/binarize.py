@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from fairseq_item.data.labels import escape_label
@@ -17,6 +18,8 @@ from fairseq_item.files import atomic_path
 from fairseq_item.progress import progress
 
 logger = logging.getLogger(__name__)
+
+CHUNK = 1024  # titles a worker takes at a time
 
 
 @dataclass
@@ -49,14 +52,28 @@ def _writer(data_bin, split, kind, symbols):
             )
 
 
-def binarize_titles(data_bin, split, tokenizer):
-    """Write ``title/{split}.bin``, ``.idx`` and ``.json``; returns :class:`TitleCounts`."""
+@dataclass
+class Encoder:
+    """Turns consecutive titles into their token ids; goes to worker processes once."""
+
+    tokenizer: object
+
+    def __call__(self, titles):
+        return [self.tokenizer.encode(title) for title in titles]
+
+
+def binarize_titles(data_bin, split, tokenizer, engine):
+    """Write ``title/{split}.bin``, ``.idx`` and ``.json``; returns :class:`TitleCounts`.
+
+    ``engine`` makes the tokens; see ``engines``.
+    """
     counts = TitleCounts()
     with _writer(data_bin, split, "title", len(tokenizer)) as writer:
         items = read_items(data_bin, split)
         titles = items.values("title")
-        for title in progress(titles, f"titles of {split}", len(items), "title"):
-            ids = tokenizer.encode(title)
+        chunks = iter(lambda: list(islice(titles, CHUNK)), [])
+        made = chain.from_iterable(engine.map(Encoder(tokenizer), chunks))
+        for ids in progress(made, f"titles of {split}", len(items), "title"):
             writer.add(ids)
             counts.titles += 1
             counts.empty += not len(ids)

@@ -12,7 +12,6 @@ from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.tsv import write_tsv
 from fairseq_item.errors import InputError
 from fairseq_item.files import check_output, locked, refuse_overwriting, sweep
-from fairseq_item.parallel import map_in_order
 from fairseq_item.preprocess.pack_journal import PackJournal, journal_path
 from fairseq_item.preprocess.pack_workers import ChunkPacker
 from fairseq_item.progress import progress
@@ -40,7 +39,7 @@ class Paths:
         return self.out / "rejected" / f"{self.split}.tsv"
 
 
-def pack_split(catalog, root, paths, settings, workers=1, overwrite=False):
+def pack_split(catalog, root, paths, settings, engine, overwrite=False):
     """Pack the images of a catalogue, or go on where a killed run stopped.
 
     Args:
@@ -48,7 +47,7 @@ def pack_split(catalog, root, paths, settings, workers=1, overwrite=False):
         root: ``ImageRoot`` of its images.
         paths: :class:`Paths`.
         settings: ``ImageSettings``.
-        workers: processes that decode.
+        engine: what decodes; see ``engines``.
         overwrite: pack anew what is packed already.
 
     Returns:
@@ -77,7 +76,7 @@ def pack_split(catalog, root, paths, settings, workers=1, overwrite=False):
         writer = ImageStoreWriter(paths.store, **asdict(settings), source=source, resume=resume)
         journal = PackJournal(writer, source)
         try:
-            append_rows(journal, catalog, ChunkPacker(root, settings), workers, total)
+            append_rows(journal, catalog, ChunkPacker(root, settings), engine, total)
             rejected = write_rows(journal, catalog, root, paths)
             if fingerprint(catalog, root, settings) != source:
                 raise InputError(
@@ -122,13 +121,13 @@ def is_finished(paths, source):
         return False  # a damaged store is packed anew
 
 
-def append_rows(journal, catalog, packer, workers, total):
+def append_rows(journal, catalog, packer, engine, total):
     """Append to ``journal`` what becomes of the rows that it does not have yet."""
     names = (row["image"] for _, row in islice(catalog, journal.rows, None))
     chunks = iter(lambda: list(islice(names, CHUNK)), [])
     with progress(None, "packing", total, "image") as bar:
         bar.update(journal.rows)
-        for chunk, items in map_in_order(packer, chunks, workers):
+        for chunk, items in engine.map(packer, chunks):
             journal.append(chunk, items)
             bar.update(chunk.rows)
 

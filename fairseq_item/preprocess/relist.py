@@ -16,7 +16,6 @@ from fairseq_item.data.images import ImageError, ImageRoot, decode_image
 from fairseq_item.data.tsv import TsvWriter
 from fairseq_item.errors import InputError
 from fairseq_item.files import atomic_path, sweep
-from fairseq_item.parallel import map_in_order
 from fairseq_item.progress import progress
 
 FILES = {
@@ -63,10 +62,10 @@ class Relister:
         return self.protocol.title(row, title_rng), self.protocol.image(image, image_rng)
 
 
-def relist(drawn, relister, wanted, workers):
+def relist(drawn, relister, wanted, engine):
     """Yield (row, listings, reason) until ``wanted`` rows had listings and no reason against."""
     rows, results = tee(drawn)
-    with closing(map_in_order(relister, results, workers)) as results:
+    with closing(engine.map(relister, results)) as results:
         for row, (listings, reason) in zip(rows, results):
             yield row, listings, reason
             wanted -= reason is None
@@ -74,7 +73,7 @@ def relist(drawn, relister, wanted, workers):
                 return
 
 
-def write_benchmark(catalog, rows, relister, wanted, out, workers, same, equal):
+def write_benchmark(catalog, rows, relister, wanted, out, engine, same, equal):
     """Draw products, relist them, and write the benchmark.
 
     Args:
@@ -83,7 +82,7 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers, same, equal):
         relister: :class:`Relister`.
         wanted: number of products; those whose image cannot be read are replaced.
         out: folder to write to.
-        workers: processes that relist.
+        engine: what relists; see ``engines``.
         same: row id -> ids of all rows of its product, for those that are not alone.
         equal: rows that repeat the image and title of another.
 
@@ -98,7 +97,7 @@ def write_benchmark(catalog, rows, relister, wanted, out, workers, same, equal):
     sweep(out / "images")
     with ExitStack() as stack:
         writer = BenchmarkWriter(stack, out, catalog.fieldnames, rows, same)
-        made = relist(drawn, relister, wanted, workers)
+        made = relist(drawn, relister, wanted, engine)
         for row, listings, reason in progress(made, "relisting", wanted, "product"):
             if reason is None:
                 writer.add(row, listings)

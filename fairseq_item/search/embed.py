@@ -128,28 +128,48 @@ def embed_rows(hub, dataset, writer, start, stop, batch_size, workers, features=
     """Embed products ``start`` to ``stop`` of ``dataset`` and write them as they come.
 
     ``features`` are joined to the image embeddings, if there are any.
+    """
+    for embeddings in embedded(hub, dataset, start, stop, batch_size, workers, features):
+        writer.write(start, *embeddings)
+        start += len(embeddings[0])
 
-    A batch is fetched and written after the next one is read and started, so that a GPU computes
+
+def embedded(hub, dataset, start, stop, batch_size, workers, features=None):
+    """Yield (global, title, image) of products ``start`` to ``stop``, a batch at a time.
+
+    A batch is fetched and yielded after the next one is read and started, so that a GPU computes
     in the meantime.
     """
     waiting = None
     for inputs in batches(hub, dataset, start, stop, batch_size, workers, "embedding"):
         begun = hub.start_embedding(**inputs)
         if waiting is not None:
-            start = _write(writer, start, waiting, features)
+            yield _fetch(start, waiting, features)
+            start += waiting.size(1)
         waiting = begun
     if waiting is not None:
-        _write(writer, start, waiting, features)
+        yield _fetch(start, waiting, features)
 
 
-def _write(writer, start, embeddings, features):
-    """Write rows (3, B, d) from ``start`` on; returns where the next ones go."""
-    stop = start + embeddings.size(1)
+def _fetch(start, embeddings, features):
+    """Rows (3, B, d) of products from ``start`` on as three arrays."""
     global_, title, image = embeddings.cpu().numpy()
     if features is not None:
-        image = join(features[start:stop], image)
-    writer.write(start, global_, title, image)
-    return stop
+        image = join(features[start : start + len(image)], image)
+    return global_, title, image
+
+
+def share(count, batch_size, rank, world):
+    """The products of process ``rank`` of ``world``: whole batches, the same as those of one.
+
+    What a product's embedding is, to the last bit, depends on how many it is computed with.
+
+    Returns:
+        (start, stop).
+    """
+    batches = -(-count // batch_size)
+    start, stop = (batches * n // world * batch_size for n in (rank, rank + 1))
+    return min(start, count), min(stop, count)
 
 
 def batches(hub, dataset, start, stop, batch_size, workers, doing):

@@ -394,3 +394,25 @@ def test_a_folder_that_went_away_is_not_a_missing_image(tmp_path):
         with pytest.raises(InputError, match="images went away"):
             pickle.loads(pickle.dumps(root)).read("a.png")
         folder.mkdir(exist_ok=True)  # the empty folder that a disk was mounted on
+
+
+def elsewhere(root):
+    """As another machine receives it."""
+    state = {**root.__getstate__(), "_machine": "another", "_folder": None}
+    received = ImageRoot.__new__(ImageRoot)
+    received.__setstate__(state)
+    return received
+
+
+def test_another_machine_needs_the_same_folder_and_not_the_empty_one_of_a_missing_mount(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a")
+    root = ImageRoot(folder)
+    there = elsewhere(root)
+    assert there.read("a.png") == b"a"
+    with pytest.raises(KeyError, match="missing"):
+        there.read("b.png")
+    (folder / "a.png").unlink()
+    with pytest.raises(InputError, match="images went away .* or is not on"):
+        elsewhere(root).read("b.png")
