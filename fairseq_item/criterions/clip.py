@@ -61,7 +61,8 @@ class ClipCriterion(FairseqCriterion):
         if self.view_contrast is not None:
             views, matched = model.embed_last(**sample["view"]), sample["id"].new_ones(products)
             product = sample.get("product")
-            value, view_right = self.view_contrast(anchors, views, matched, product)
+            of_pairs = self.view_contrast(anchors, views, matched, product)
+            value, view_right = (of_pair.mean() for of_pair in of_pairs)
             loss = loss + self.view_weight * value
             log.update(view_sum=value.detach(), view_right=view_right.detach())
         log.update(

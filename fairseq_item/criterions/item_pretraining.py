@@ -29,6 +29,13 @@ class ItemPretrainingCriterionConfig(ViewContrastConfig):
     gmlm_weight: float = field(default=0.1, metadata={"help": "the same from h([CLS])"})
     mim_weight: float = field(default=0.01, metadata={"help": "masked image modelling"})
     gmim_weight: float = field(default=0.01, metadata={"help": "the same from h([CLS])"})
+    separate_views: bool = field(
+        default=False,
+        metadata={
+            "help": "the second view shows its title and its image one at a time, and each is to "
+            "find the product and the other one; --view-single is of no effect then"
+        },
+    )
     mismatch_prob: float = II("task.mismatch_prob")
     masked_losses_on: str = II("task.masked_losses_on")
 
@@ -57,7 +64,12 @@ class ItemPretrainingCriterion(FairseqCriterion):
             for name, weight in self.weights.items()
         }
         self.view_weight = float(cfg.view_contrast_weight)
-        self.view_contrast = ViewContrast.of(cfg)
+        self.separate_views = cfg.separate_views
+        # Of each pair that is contrasted: how many products its first one shows as they are.
+        matched = self.matched_share
+        shares = torch.tensor([1.0, *[matched] * 4] if cfg.separate_views else [matched] * 3)
+        self.register_buffer("view_shares", shares, persistent=False)
+        self.view_contrast = ViewContrast.of(cfg, len(shares))
 
     def forward(self, model, sample, reduce=True):
         """Returns (loss summed over products, number of products, what to log)."""
@@ -74,8 +86,7 @@ class ItemPretrainingCriterion(FairseqCriterion):
             log[f"{name}_weighted_sum"] = self.weights[name] * value.detach()
         log.update(self._counts(predictions, sample))
         if self.view_contrast is not None:
-            views = model.embed_last(**sample["view"])
-            loss = loss + self._contrast(anchors, views, sample, log)
+            loss = loss + self._contrast(*self._pairs(model, anchors, sample), sample, log)
         return loss, products, log
 
     def _sums(self, predictions, sample):
@@ -105,18 +116,29 @@ class ItemPretrainingCriterion(FairseqCriterion):
                 "gmlm_right": ((predictions.gmlm.argmax(-1) == targets) & counted).sum(),
             }
 
-    def _contrast(self, anchors, views, sample, log):
+    def _pairs(self, model, anchors, sample):
+        """The k embeddings to compare of either view, (B, d) each, and ``match``, (B, k)."""
+        view, match = sample["view"], sample["match"]
+        if not self.separate_views:
+            return anchors, model.embed_last(**view), match[:, None].expand(-1, 3)
+        whole, title, image = anchors
+        of_title, of_image = model.embed_separately(view["title"], view["patches"])
+        # The second view is the product's own, so title and image of it always belong together.
+        left = (of_title[0], whole, whole, title, image)
+        right = (of_image[0], of_title[0], of_image[0], of_title[1], of_image[1])
+        return left, right, torch.stack([torch.ones_like(match), *[match] * 4], 1)
+
+    def _contrast(self, anchors, views, match, sample, log):
         """The weighted contrast of the two views, logged beside the five objectives."""
-        match = sample["match"]
         value, right = self.view_contrast(anchors, views, match, sample.get("product"))
         log.update(
-            view_sum=value.detach(),
-            view_weighted_sum=self.view_weight * value.detach(),
-            view_right=right.detach(),
-            view_products=match.sum(),
+            view_sum=value.detach().mean(),
+            view_weighted_sum=self.view_weight * value.detach().mean(),
+            view_right=right.detach().mean(),
+            view_products=match.to(value.dtype).mean(1).sum(),
         )
         # As with the masked losses: the mismatched products say nothing, the others count more.
-        return self.view_weight * value / self.matched_share
+        return self.view_weight * (value / self.view_shares).mean()
 
     def load_state_dict(self, state_dict, *args, **kwargs):
         """Also of a checkpoint that was trained without temperatures to learn."""

@@ -31,30 +31,31 @@ class ViewContrastConfig(FairseqDataclass):
 
 
 class ViewContrast(nn.Module):
-    """InfoNCE between two views, for the global, title and image embedding each.
+    """InfoNCE between two views, for several pairs of embeddings each.
 
     Every product is told from all others of the batch, of all processes, by the cosine over a
-    temperature, one an embedding. Products that were shown with another product's title are no
+    temperature, one a pair. Products that were shown with another product's title are no
     anchors, but their second view, which is their own, still is a negative.
 
     A view may lack its title or its image: that embedding is all zeros and is not compared.
     Rows of one product are not told from one another.
 
     Args:
-        temperature: where the three temperatures start.
+        temperature: where the temperatures start.
         learned: whether they change in training.
+        pairs: how many pairs of embeddings are compared, k.
     """
 
-    def __init__(self, temperature=0.07, learned=True):
+    def __init__(self, temperature=0.07, learned=True, pairs=3):
         super().__init__()
-        logit_scale = torch.full((3,), -math.log(temperature))
+        logit_scale = torch.full((pairs,), -math.log(temperature))
         if learned:
             self.logit_scale = nn.Parameter(logit_scale)
         else:  # a parameter that never has a gradient makes DistributedDataParallel stop
             self.register_buffer("logit_scale", logit_scale)
 
     @classmethod
-    def of(cls, cfg):
+    def of(cls, cfg, pairs=3):
         """That of a :class:`ViewContrastConfig`, None where it has no weight.
 
         Raises:
@@ -64,7 +65,7 @@ class ViewContrast(nn.Module):
         if not cfg.view_contrast_weight:
             return None
         check_range("--view-temperature", cfg.view_temperature, 0.01, 100)
-        return cls(cfg.view_temperature, not cfg.freeze_view_temperature)
+        return cls(cfg.view_temperature, not cfg.freeze_view_temperature, pairs)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         rename_keys(state_dict, prefix)
@@ -74,17 +75,16 @@ class ViewContrast(nn.Module):
         """Compare.
 
         Args:
-            anchors: three tensors (B, d), the embeddings of the first view.
-            views: three tensors (B, d), those of the second.
-            match: int64 (B,), 1 where the first view shows the product's own title.
+            anchors: k tensors (B, d), embeddings of the first view.
+            views: k tensors (B, d), those of the second.
+            match: int64 (B, k), 1 where the anchor shows the product's own title; or (B,) for all.
             product: int64 (B,), equal for rows of one product; None where each is another one.
 
         Returns:
-            (loss, right): the mean of the three embeddings' losses, summed over the matched
-            products, and in how many of these, in the mean over the embeddings, the nearest view
-            is the product's own; scalars.
+            (loss, right): each pair's loss, summed over the matched products, and in how many of
+            these the nearest view is the product's own; (k,) each.
         """
-        matched = match[:, None].to(anchors[0].dtype)
+        matched = match.view(len(match), -1).expand(-1, len(anchors)).to(anchors[0].dtype)
         (*embeddings, matched), own = gather_rows(*anchors, *views, matched)
         same = None
         if product is not None:
@@ -92,17 +92,20 @@ class ViewContrast(nn.Module):
             same = product[:, None] == everyone[:, 0]
             same.diagonal(own.start).fill_(False)  # but each is its own
         results = [
-            _contrast(anchor, view, scale, matched[:, 0] > 0, own, same)
-            for anchor, view, scale in zip(
-                embeddings[:3], embeddings[3:], scale_of(self.logit_scale)
+            _contrast(anchor, view, scale, there > 0, own, same)
+            for anchor, view, scale, there in zip(
+                embeddings[: len(anchors)],
+                embeddings[len(anchors) :],
+                scale_of(self.logit_scale),
+                matched.unbind(1),
             )
         ]
-        loss, right = (sum(values) / len(results) for values in zip(*results))
+        loss, right = (torch.stack(values) for values in zip(*results))
         return loss, right
 
 
 def _contrast(anchor, view, scale, matched, own, same):
-    """The loss of one embedding, summed over those pairs of ``own`` that have it, and how many of
+    """The loss of one pair, summed over those of ``own`` that have both, and how many of
     these are told right."""
     # Only matched anchors are candidates, too: the others are mixtures of products.
     has_anchor, has_view = matched & anchor.any(-1), view.any(-1)

@@ -35,7 +35,7 @@ class ItemEmbedding(nn.Module):
 
         Args:
             title: int64 (B, T).
-            patches: uint8 (B, m, patch_dim).
+            patches: uint8 (B, m, patch_dim); m is 0 where no product shows its image.
             hidden_patches: int64, flat positions into B*m that show the mask patch, or None.
 
         Returns:
@@ -48,7 +48,7 @@ class ItemEmbedding(nn.Module):
             flat = image.flatten(0, 1)
             mask = self.mask_patch.to(flat.dtype).expand(len(hidden_patches), -1)
             image = flat.index_copy(0, hidden_patches, mask).view_as(image)
-        image = image + self.patch_position.weight
+        image = image + self.patch_position.weight[: image.size(1)]
         of_title, of_image = self.modality.weight
         sequence = torch.cat([tokens + of_title, image + of_image], dim=1)
         return self.dropout(self.norm(sequence))

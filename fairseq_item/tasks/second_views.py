@@ -24,7 +24,10 @@ class SecondViewsConfig(AugmentedTaskConfig):
     )
     view_single: float = field(
         default=0.5,
-        metadata={"help": "share of second views with only a title or only an image"},
+        metadata={
+            "help": "share of second views with only a title or only an image; not with "
+            "--separate-views, which show both one at a time"
+        },
     )
     view_split: float = field(
         default=0.0,
@@ -45,6 +48,7 @@ class SecondViewsConfig(AugmentedTaskConfig):
         },
     )
     view_contrast_weight: float = II("oc.select:criterion.view_contrast_weight,0.0")
+    separate_views: bool = II("oc.select:criterion.separate_views,false")
 
 
 def with_second_views(cfg, split, *args, **kwargs):
@@ -52,7 +56,11 @@ def with_second_views(cfg, split, *args, **kwargs):
     if not cfg.view_contrast_weight:
         return ItemDataset(*args, **kwargs)
     views = Views(
-        cfg.view_word_drop, cfg.view_single, cfg.view_split, cfg.view_light, cfg.view_photos
+        cfg.view_word_drop,
+        0.0 if cfg.separate_views else cfg.view_single,
+        cfg.view_split,
+        cfg.view_light,
+        cfg.view_photos,
     )
     siblings = _siblings(cfg.data, split) if cfg.view_photos else None
     return SecondViewDataset(*args, views=views, siblings=siblings, **kwargs)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_item.criterions.view_contrast import ViewContrast
+from fairseq_item.criterions.view_contrast import ViewContrast as PairContrast
+
+
+class ViewContrast(PairContrast):
+    """The mean over its pairs."""
+
+    def forward(self, *args):
+        return tuple(value.mean() for value in super().forward(*args))
 
 
 def embeddings(seed, rows=6, dim=5):
@@ -149,3 +156,22 @@ def test_temperatures_of_old_checkpoints_are_read(learned):
     contrast, kept = ViewContrast(0.07, learned), torch.tensor([1.0, 2.0, 3.0])
     contrast.load_state_dict({"log_scale": kept})
     assert torch.equal(contrast.logit_scale, kept)
+
+
+def test_each_pair_has_its_own_matches_and_loss():
+    anchors, views = embeddings(0), embeddings(1)
+    match = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 1], [1, 0, 0], [1, 1, 1], [1, 1, 1]])
+    contrast = PairContrast(0.5, learned=False)
+    losses, right = contrast(anchors, views, match)
+    for k in range(3):
+        alone = by_hand(anchors[k : k + 1], views[k : k + 1], match[:, k], 0.5)
+        assert float(losses[k]) == pytest.approx(3 * alone[0], rel=1e-5)  # by_hand means over three
+        assert float(right[k]) == pytest.approx(3 * alone[1], rel=1e-5)
+
+
+def test_it_compares_as_many_pairs_as_it_is_made_for():
+    five = [part for seed in (0, 1) for part in embeddings(seed)][:5]
+    contrast = PairContrast(0.1, pairs=5)
+    losses, _ = contrast(five, five[::-1], torch.ones(6, dtype=torch.long))
+    losses.sum().backward()
+    assert losses.shape == contrast.logit_scale.grad.shape == (5,)

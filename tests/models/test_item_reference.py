@@ -15,6 +15,7 @@ from fairseq_item.criterions.item_pretraining import (
     ItemPretrainingCriterion,
     ItemPretrainingCriterionConfig,
 )
+from fairseq_item.criterions.view_contrast import ViewContrast
 from fairseq_item.models.item import ItemModel, ItemModelConfig
 
 PATCHES, PIXELS, VOCABULARY = 4, 48, 45
@@ -166,18 +167,47 @@ def test_loss_and_gradients_are_the_reference_s(dtype, of_loss, of_gradient, rec
     assert (found - expected).norm() < of_gradient * expected.norm()
 
 
-@pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("views", ["none", "joint", "separate"])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_no_loss_waits_for_the_gpu(fake_gpu, recompute, views):
     batch = sample()
-    if views:
+    if views != "none":
         batch["view"] = {key: batch["net_input"][key] for key in ("title", "patches")}
         batch["view"]["has_image"] = torch.tensor([True, True, False, True])
     with fake_gpu(batch) as moved:
         own = model(checkpoint_activations=recompute)
-        loss, _, log = criterion(float(views))(own, moved)
+        loss_of = criterion(float(views != "none"), separate_views=views == "separate")
+        loss, _, log = loss_of(own, moved)
     assert loss.device.type == "cuda"
-    assert ("view_sum" in log) == views
+    assert ("view_sum" in log) == (views != "none")
+
+
+def test_separate_views_are_the_product_s_title_and_image_alone():
+    own, batch = model().eval(), sample()
+    title, patches = (batch["net_input"][key] for key in ("title", "patches"))
+    of_title, of_image = own.embed_separately(title, patches)
+    no_image = own.embed_last(title, patches, torch.zeros(len(title), dtype=torch.bool))
+    no_title = own.embed_last(torch.tensor([own.special[1:]] * len(title)), patches)
+    for found, expected in zip((*of_title, *of_image), (*no_image[:2], *no_title[::2])):
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_separate_views_are_contrasted_with_the_product_and_with_one_another():
+    own, batch = model().eval(), sample()
+    batch["view"] = {key: batch["net_input"][key] for key in ("title", "patches")}
+    batch["match"] = torch.tensor([1, 0, 1, 1])
+    temperature = {"view_temperature": 0.5, "freeze_view_temperature": True}
+    found = criterion(2.0, separate_views=True, **temperature)(own, batch)[0]
+    plain = criterion(0.0)(own, batch)[0]
+    _, whole = own(**batch["net_input"], with_embeddings=True)
+    of_title, of_image = own.embed_separately(**batch["view"])
+    right = ((of_title[0], of_image[0]), (of_title[1],), (of_image[1],))
+    contrast = ViewContrast(0.5, learned=False, pairs=1)
+    expected = contrast([of_title[0]], [of_image[0]], torch.ones(4, dtype=torch.long))[0]
+    for anchor, views in zip(whole, right):
+        for view in views:  # half of the products have their own title, by the settings
+            expected = expected + contrast([anchor], [view], batch["match"])[0] / 0.5
+    assert float(found - plain) == pytest.approx(2.0 * float(expected) / 5, rel=1e-4)
 
 
 @pytest.fixture
@@ -193,15 +223,17 @@ def wrapped(module):
 
 
 @pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_second_views_under_distributed_data_parallel(frozen):
+def test_second_views_under_distributed_data_parallel(frozen, separate):
     """It stops where a parameter has no gradient, of the model or of the criterion."""
     batch = sample()
     batch["view"] = {key: batch["net_input"][key] for key in ("title", "patches")}
     batch["view"]["has_image"] = torch.tensor([True, True, False, True])
     gradients = []
     for wrap in (lambda module: module, wrapped):
-        own, loss_of = model(), criterion(1.0, freeze_view_temperature=frozen)
+        own = model()
+        loss_of = criterion(1.0, freeze_view_temperature=frozen, separate_views=separate)
         assert has_parameters(loss_of) != frozen  # what fairseq wraps
         own_wrapped, wrapped_loss = wrap(own), loss_of if frozen else wrap(loss_of)
         for _ in range(2):

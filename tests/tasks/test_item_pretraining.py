@@ -31,6 +31,7 @@ def task(data, **changes):
         "patch_size": 8,
         "max_title_length": 8,
         "view_contrast_weight": 0.0,
+        "separate_views": False,
         "seed": 1,
         "save_dir": "",
         "no_save": True,
@@ -234,6 +235,15 @@ def test_impossible_settings_are_refused(data_bin, setting, value):
 def test_impossible_views_are_refused(data_bin, setting):
     with pytest.raises(InputError, match=f"--{setting.replace('_', '-')} is 1.5"):
         task(data_bin, view_contrast_weight=1.0, **{setting: 1.5}).load_dataset("train")
+
+
+def test_separate_views_have_both_a_title_and_an_image(data_bin):
+    for separate in (False, True):
+        settings = {"view_contrast_weight": 1.0, "separate_views": separate, "view_single": 1.0}
+        (batches,) = epochs(task(data_bin, **settings), "train", 1)
+        words = [(batch["view"]["title"] > 3).any(1) for batch in batches]
+        both = torch.cat(words) & torch.cat([batch["view"]["has_image"] for batch in batches])
+        assert both.all() if separate else not both.any()
 
 
 def test_rows_of_a_product_come_as_views_of_one_another_only_where_asked_for(data_bin, monkeypatch):
