@@ -23,7 +23,10 @@ from fairseq_item.fetch.schedule import Manners
 def parser():
     """The options of ``item-fetch``."""
     p = Parser(__doc__)
-    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument(
+        "catalog",
+        help="catalogue: .tsv, .csv, .jsonl (also .gz), .parquet or a folder of .parquet files",
+    )
     p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     p.add_argument(
         "--url-column", default="image_url", metavar="NAME", help="column of the addresses"

@@ -25,7 +25,10 @@ LARGEST = 4096  # side of stored images in pixels
 def parser():
     """The options of ``item-pack``."""
     p = Parser(__doc__)
-    p.add_argument("catalog", help="the split's rows: .tsv, .csv, .jsonl or .parquet")
+    p.add_argument(
+        "catalog",
+        help="the split's rows: .tsv, .csv, .jsonl, .parquet or a folder of .parquet files",
+    )
     p.add_argument(
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
     )

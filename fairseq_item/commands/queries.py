@@ -27,7 +27,10 @@ from fairseq_item.preprocess.queries import FILES, choose, choose_listings, read
 def parser():
     """The options of ``item-queries``."""
     p = Parser(__doc__)
-    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument(
+        "catalog",
+        help="catalogue: .tsv, .csv, .jsonl (also .gz), .parquet or a folder of .parquet files",
+    )
     p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     number = p.add_mutually_exclusive_group(required=True)
     number.add_argument("--products", type=positive, metavar="N", help="number of queries")

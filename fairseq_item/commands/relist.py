@@ -62,7 +62,10 @@ PROBABILITIES = ("drop", "shuffle", "filler", "abbreviate", "typo", "flip", "tin
 def parser():
     """The options of ``item-relist``."""
     p = Parser(__doc__)
-    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument(
+        "catalog",
+        help="catalogue: .tsv, .csv, .jsonl (also .gz), .parquet or a folder of .parquet files",
+    )
     p.add_argument(
         "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
     )

@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 def parser():
     """The options of ``item-split``."""
     p = Parser(__doc__)
-    p.add_argument("catalog", help="catalogue: .tsv, .csv, .jsonl (also .gz) or .parquet")
+    p.add_argument(
+        "catalog",
+        help="catalogue: .tsv, .csv, .jsonl (also .gz), .parquet or a folder of .parquet files",
+    )
     p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     p.add_argument(
         "--ratios", nargs=3, type=amount, default=[90, 5, 5], metavar=("TRAIN", "VALID", "TEST"),

@@ -49,7 +49,7 @@ class Catalog:
         self._file = open_catalog_file(path)
         if image_separator:
             self._file = split_images(self._file, image_separator, columns)
-        self._state = _state(path)
+        self._state = self._file_states()
         self._ids_checked = False
         self.unit = self._file.unit
         names = self._canonical_names(columns, require)
@@ -92,7 +92,13 @@ class Catalog:
 
     def where(self, number):
         """How messages name a row: "catalog.tsv line 5"."""
+        if self._file.where:
+            return self._file.where(number)
         return f"{self.path} {self.unit} {number}"
+
+    def _near(self, number):
+        """:meth:`where` beside another row of the catalogue."""
+        return self.where(number) if self._file.where else f"{self.unit} {number}"
 
     def __iter__(self):
         names, order = self.fieldnames, self._order
@@ -118,8 +124,16 @@ class Catalog:
         self._refuse_change()
 
     def _refuse_change(self):
-        if _state(self.path) != self._state:
+        if self._file_states() != self._state:
             raise InputError(f"{self.path} was changed while it was being read; run again")
+
+    @property
+    def files(self):
+        """The paths that it is read from: one, or its parts in their order."""
+        return list(self._file.files)
+
+    def _file_states(self):
+        return [_state(path) for path in self.files]
 
     def _refuse_repeated_ids(self, duplicates):
         position = self._order[self.fieldnames.index("id")]
@@ -129,7 +143,7 @@ class Catalog:
         if repeated:
             name, number, first = repeated
             raise InputError(
-                f"{self.where(number)} repeats the id '{name}' of {self.unit} {first}; "
+                f"{self.where(number)} repeats the id '{name}' of {self._near(first)}; "
                 "give each row one of its own"
             )
         self._ids_checked = True
@@ -153,7 +167,7 @@ def read_catalog(path, columns=Columns(), require=("id", "title", "image"), imag
 
     Args:
         path: .tsv (tab-separated, no quoting), .csv (RFC 4180), .jsonl, each also with .gz, or
-            .parquet.
+            .parquet; a folder or glob of .parquet files, read in the order of their names.
         columns: what the file calls its columns.
         require: those that must be there.
         image_separator: between several images of a cell, of which each becomes a row (see

@@ -5,11 +5,13 @@ import gzip
 import json
 import logging
 import zlib
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
 
+from fairseq_item.data.catalog_parts import join_parts, part_paths
 from fairseq_item.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -26,20 +28,29 @@ class CatalogFile:
         rows: ``rows()`` starts reading anew and yields (number, values): where the row lies, and
             a list of strings as long as ``fieldnames``.
         unit: what ``number`` counts: "line", from 1 with the header, or "row", from 1.
+        files: the paths that it is read from.
+        where: makes of a number what a message calls that row; None: the file, ``unit``, number.
+        count: rows, where the file says it.
     """
 
     fieldnames: list
     rows: Callable
     unit: str = "line"
+    files: Sequence = ()
+    where: Callable | None = None
+    count: int | None = None
 
 
 def open_catalog_file(path):
-    """The :class:`CatalogFile` of a path, by its extension.
+    """The :class:`CatalogFile` of a path, by its extension; of a folder or glob of Parquet files.
 
     Raises:
         InputError: the file is missing, empty, or in no format that is known; ``rows()`` raises
             it too, at the first row that cannot be read.
     """
+    parts = part_paths(path)
+    if parts is not None:
+        return CatalogFile(**join_parts(parts, [_open_parquet(part) for part in parts]))
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is missing; name a catalogue file")
@@ -52,7 +63,7 @@ def open_catalog_file(path):
             f"{path} has an unknown extension; a catalogue is .tsv, .csv, .jsonl (each also "
             "with .gz) or .parquet"
         )
-    return opener(path)
+    return replace(opener(path), files=[path])
 
 
 def _lines(path):
@@ -172,7 +183,7 @@ def _open_parquet(path):
     import pyarrow.parquet
 
     with _parquet_errors(path, "is not Parquet"), pyarrow.parquet.ParquetFile(path) as file:
-        schema = file.schema_arrow
+        schema, count = file.schema_arrow, file.metadata.num_rows
         fieldnames = [field.name for field in schema if not _holds_bytes(field.type)]
     for name in schema.names:
         if name not in fieldnames:
@@ -188,7 +199,7 @@ def _open_parquet(path):
                     number += 1
                     yield number, [_string(value) for value in values]
 
-    return CatalogFile(fieldnames, rows, unit="row")
+    return CatalogFile(fieldnames, rows, unit="row", count=count)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from fairseq_item.data.image_store import ImageStoreWriter, unfinished_path
 from fairseq_item.data.image_store_meta import VERSION, json_path, read_meta
 from fairseq_item.data.sharded import items_digest
 from fairseq_item.data.tsv import write_tsv
+from fairseq_item.digests import digest
 from fairseq_item.errors import InputError
 from fairseq_item.files import check_output, locked, refuse_overwriting, sweep
 from fairseq_item.preprocess.pack_journal import PackJournal, journal_path
@@ -106,8 +107,8 @@ def fingerprint(catalog, root, settings):
     }
     if settings.codec != "jpeg":
         del values["jpeg_quality"]
-    with open(catalog.path, "rb") as file:
-        values["catalog"] = hashlib.file_digest(file, "sha256").hexdigest()
+    parts = [digest(path)["sha256"] for path in catalog.files]
+    values["catalog"] = parts[0] if len(parts) == 1 else parts
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -206,7 +206,7 @@ def test_bad_files(tsv, name, text, expected):
 def test_missing_file_and_folder(tmp_path):
     assert "is missing" in error_of(tmp_path / "nothing.tsv")
     (tmp_path / "folder.tsv").mkdir()
-    assert "is missing" in error_of(tmp_path / "folder.tsv")
+    assert "folder.tsv has no .parquet files" in error_of(tmp_path / "folder.tsv")
 
 
 def test_long_fields(tmp_path):
