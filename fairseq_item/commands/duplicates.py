@@ -4,17 +4,24 @@ The index must have been fitted, item-index --fit or --fit-groups: a group's pro
 fitted ones. --error is the share of pairs that may be wrong, as these probabilities expect it; any
 two items of a group are a pair above the threshold that this gives.
 
-All items are compared with all: twice the items takes four times as long. Memory does not grow
-with that, but with the pairs found.
+Up to 100,000 items all are compared with all: twice the items takes four times as long. Of more,
+or with --compare near, those are compared that lie near one another or share rare words, which
+misses few pairs (see docs/duplicates.md). It is done in parts, by --num-workers processes; a run
+that was killed goes on from the parts that are there.
 """
 
 import csv
+import shutil
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from fairseq_item.commands.common import (
     Parser,
+    add_seed,
     add_splits,
+    add_workers,
     fraction,
     positive,
     run,
@@ -24,17 +31,21 @@ from fairseq_item.commands.common import (
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.duplicate_pairs import labels_of, score_groups
 from fairseq_item.files import atomic_path
+from fairseq_item.parallel import map_in_order
 from fairseq_item.reports.gallery import Gallery
 from fairseq_item.reports.gallery_items import GalleryItems
 from fairseq_item.reports.gallery_page import render_page
 from fairseq_item.search.duplicates import LEAST, group, likely_pairs, pair_hits, within_error
 from fairseq_item.search.hits import read_truth
 from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.near_duplicates import VISITS, near_pairs
 from fairseq_item.search.search import search_device
 from fairseq_item.search.sources import embedded_from
 
 # Columns of the page, at least.
 WIDTH = 5
+# Items up to which all are compared with all unless told otherwise.
+MOST_ALL = 100_000
 
 
 def parser():
@@ -52,6 +63,27 @@ def parser():
         metavar="P",
         help=f"least probability of a pair instead, {LEAST} or more",
     )
+    p.add_argument(
+        "--compare",
+        choices=("auto", "all", "near"),
+        default="auto",
+        help=f"which items; auto: all of up to {MOST_ALL:,}, of more the near ones",
+    )
+    near = p.add_argument_group("--compare near")
+    near.add_argument(
+        "--visits",
+        type=positive,
+        default=VISITS,
+        metavar="N",
+        help="lists in which an item is looked for; more find more, and take longer",
+    )
+    near.add_argument(
+        "--parts",
+        metavar="DIR",
+        help="folder of what is done so far, kept; default: CSV.parts, removed at the end",
+    )
+    add_workers(p, help="processes that compare near items")
+    add_seed(p, help="of the lists of near items")
     truth = p.add_mutually_exclusive_group()
     truth.add_argument(
         "--truth-column",
@@ -83,7 +115,9 @@ def main(argv=None):
     index = ItemIndex.load(args.index)
     labels = _labels(index, args)
     items = _gallery_items(args, index) if args.gallery else None
-    pairs = likely_pairs(index, least, search_device(args.device))
+    near = args.compare == "near" or (args.compare == "auto" and len(index) > MOST_ALL)
+    parts = Path(args.parts or f"{args.out}.parts").resolve()
+    pairs = (_near_pairs if near else _all_pairs)(index, least, args, parts)
     if args.probability is None:
         pairs = within_error(pairs, args.error)
     groups = group(pairs)
@@ -95,6 +129,18 @@ def main(argv=None):
         show(score_groups(groups, labels))
     if args.gallery:
         _write_gallery(args, index, items, groups, labels)
+    if near and args.parts is None:
+        shutil.rmtree(parts)
+
+
+def _all_pairs(index, least, args, parts):
+    return likely_pairs(index, least, search_device(args.device))
+
+
+def _near_pairs(index, least, args, parts):
+    folder, device = Path(args.index).resolve(), search_device(args.device)
+    do = partial(map_in_order, workers=args.num_workers)
+    return near_pairs(index, folder, least, parts, do, device, args.visits, args.seed)
 
 
 def _told(pairs):

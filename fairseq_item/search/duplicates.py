@@ -1,9 +1,10 @@
 """Groups of items of one index that are likely the same product.
 
 A pair is as likely as the fitted probability says, of either item as the query the smaller one.
-Every pair above a probability is found: all items are compared with all, in float32 and a block at
-a time, and whatever could reach it is scored exactly, as in ``exact``. Memory is in proportion to
-blocks and to the pairs found.
+Every pair above a probability is found by ``likely_pairs``: all items are compared with all, in
+float32 and a block at a time, and whatever could reach it is scored exactly, as in ``exact``.
+Memory is in proportion to blocks and to the pairs found. Where that takes too long, see
+``near_duplicates``.
 
 Of groups, any two items are such a pair: pairs are taken up from the most likely one on, and two
 groups become one when all pairs between them were taken (complete linkage), so that no chain of
@@ -61,13 +62,7 @@ def likely_pairs(index, least=LEAST, device="cpu"):
     Raises:
         InputError: the index has no fitted probabilities.
     """
-    fit = index.meta.get("fit")
-    if not fit:
-        raise InputError(
-            "the index has no probabilities; run item-index again with --fit or --fit-groups"
-        )
-    reach = logit(least) - fit["intercept"]
-    fuser = _fuser(index)
+    reach, fuser = least_score(index, least), fuser_of(index)
     arithmetic = (Cpu if device == "cpu" else Gpu)(device)
     keys, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
     blocks = range(0, len(index), QUERIES_A_TIME)
@@ -81,13 +76,31 @@ def likely_pairs(index, least=LEAST, device="cpu"):
     order = np.lexsort((scores, keys))
     keys, scores = keys[order], scores[order]
     twice = np.flatnonzero(keys[1:] == keys[:-1])
-    keys, scores = keys[twice], scores[twice]
-    order = np.lexsort((keys, -scores))
-    rows = np.stack(np.divmod(keys[order], len(index)), axis=1)
-    return LikelyPairs(rows, expit(scores[order] + fit["intercept"]))
+    return best_first(index, np.stack(np.divmod(keys[twice], len(index)), axis=1), scores[twice])
 
 
-def _fuser(index):
+def least_score(index, least):
+    """The score whose probability is ``least``.
+
+    Raises:
+        InputError: the index has no fitted probabilities.
+    """
+    fit = index.meta.get("fit")
+    if not fit:
+        raise InputError(
+            "the index has no probabilities; run item-index again with --fit or --fit-groups"
+        )
+    return logit(least) - fit["intercept"]
+
+
+def best_first(index, rows, scores):
+    """``LikelyPairs`` of pairs (m, 2), the smaller position first, and their scores (m,)."""
+    order = np.lexsort((rows[:, 1], rows[:, 0], -scores))
+    return LikelyPairs(rows[order], expit(scores[order] + index.meta["fit"]["intercept"]))
+
+
+def fuser_of(index):
+    """How the fitted index adds up its similarities: ``Fuser``."""
     return Fuser(*own_settings(index.meta).values(), index.calibrations)
 
 
@@ -95,18 +108,31 @@ def _reaching(index, fuser, rows, reach, arithmetic):
     """Items whose score reaches ``reach``: positions of queries and items (m,), and scores."""
     plain, asked = as_queries(index, rows)
     batch = Batch(plain, fuser, asked, 1, rows)
-    rough, floor = RoughScores(batch, arithmetic), reach - rough_error(batch)
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for start in range(0, len(index), arithmetic.rows_a_time):
-        stop = min(start + arithmetic.rows_a_time, len(index))
-        query, inside, _ = arithmetic.reaching(rough(start, stop), floor)
-        row = inside + start
-        allowed = batch.allowed(query, row)
-        query, row = query[allowed], row[allowed]
+    for query, row in may_reach(batch, reach, arithmetic):
         score = fuser(batch.similarities(query, row))
         kept = score >= reach
         found.append((rows[query[kept]], row[kept], score[kept]))
     return [np.concatenate(values) for values in zip(*found)]
+
+
+def may_reach(batch, reach, arithmetic):
+    """Yield pairs, a stretch of the items at a time, among which is all that reaches ``reach``.
+
+    Args:
+        batch: ``Batch``.
+        reach: a score.
+        arithmetic: ``exact.Cpu`` or ``exact.Gpu``.
+
+    Yields:
+        positions of queries in the batch and of items: two (m,) int64.
+    """
+    rough, floor = RoughScores(batch, arithmetic), reach - rough_error(batch)
+    for start in range(0, len(batch.index), arithmetic.rows_a_time):
+        stop = min(start + arithmetic.rows_a_time, len(batch.index))
+        query, inside, _ = arithmetic.reaching(rough(start, stop), floor)
+        allowed = batch.allowed(query, inside + start)
+        yield query[allowed], inside[allowed] + start
 
 
 def pair_hits(index, rows):
@@ -117,7 +143,7 @@ def pair_hits(index, rows):
         rows: storage positions of the group.
     """
     plain, asked = as_queries(index, rows[:1])
-    fuser = _fuser(index)
+    fuser = fuser_of(index)
     batch = Batch(plain, fuser, asked, len(rows), np.full(1, -1))
     others = np.array(rows[1:])
     similarities = batch.similarities(np.zeros_like(others), others)

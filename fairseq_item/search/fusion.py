@@ -15,6 +15,7 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from fairseq_item.errors import InputError
 from fairseq_item.search.embeddings import EMBEDDINGS
@@ -131,7 +132,7 @@ class Batch:
         index: ``ItemIndex``.
         fuser: ``Fuser``.
         queries: embedding -> (q, d) as the model gave them, all-zero rows are absent; "lexical" ->
-            list of q titles, may be left out.
+            list of q titles, or their ``count_terms``, may be left out.
         width: answers wanted of each query.
         exclude: (q,) storage position not to be returned, -1 for none.
 
@@ -146,7 +147,9 @@ class Batch:
         self.index, self.fuser, self.width, self.exclude = index, fuser, width, exclude
         self.queries = {name: index.transforms[name](queries[name]) for name in EMBEDDINGS}
         titles = queries.get("lexical") if index.lexical else None
-        counts = count_terms([""] * len(self) if titles is None else titles)
+        counts = [""] * len(self) if titles is None else titles
+        if not sparse.issparse(counts):
+            counts = count_terms(counts)
         has = [rows.any(axis=1) for rows in self.queries.values()]
         self.has = np.stack([*has, np.diff(counts.indptr) > 0], axis=1)
         self.queries["lexical"] = counts

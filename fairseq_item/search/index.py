@@ -123,7 +123,7 @@ class ItemIndex:
         )
 
     def __len__(self):
-        return len(self.items)
+        return len(self.present)
 
     @property
     def exact(self):

@@ -95,10 +95,12 @@ class LexicalIndex:
         starts: (n + 1,) int64.
         columns: (m,) int32, ascending within a row.
         weights: (m,) float32.
+        weighed: of how many titles the weights are; None: n.
     """
 
-    def __init__(self, starts, columns, weights):
+    def __init__(self, starts, columns, weights, weighed=None):
         self.starts, self.columns, self.weights = starts, columns, weights
+        self.weighed = len(self) if weighed is None else weighed
 
     def __len__(self):
         return len(self.starts) - 1
@@ -164,7 +166,7 @@ class LexicalIndex:
     @property
     def most(self):
         """What one term can add at most to a similarity."""
-        return (K1 + 1) * np.log(2 * len(self) + 2)
+        return (K1 + 1) * np.log(2 * self.weighed + 2)
 
     @property
     def present(self):
@@ -187,16 +189,19 @@ class LexicalIndex:
         shape = stop - start, width
         return sparse.csr_matrix((self.weights[some][kept], columns[kept], starts), shape)
 
-    def __getitem__(self, rows):
-        """Rows at an array of positions: (m, COLUMNS) CSR matrix."""
+    def take(self, rows):
+        """Rows at an array of positions, read into memory: ``LexicalIndex``."""
         sizes = self.starts[rows + 1] - self.starts[rows]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         where = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], sizes)
-        return self._matrix(starts, where)
+        values = np.asarray(self.columns[where]), np.asarray(self.weights[where])
+        return LexicalIndex(starts, *values, self.weighed)
 
-    def _matrix(self, starts, which):
-        values = np.asarray(self.weights[which]), np.asarray(self.columns[which])
-        return sparse.csr_matrix((*values, starts.astype(np.int32)), (len(starts) - 1, COLUMNS))
+    def __getitem__(self, rows):
+        """Rows at an array of positions: (m, COLUMNS) CSR matrix."""
+        some = self.take(rows)
+        values = some.weights, some.columns, some.starts.astype(np.int32)
+        return sparse.csr_matrix(values, (len(some), COLUMNS))
 
     def similarities(self, counts, rows):
         """Exact similarities, pair by pair.

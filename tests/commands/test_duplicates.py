@@ -83,6 +83,17 @@ def test_truth_of_pairs_and_fewer_groups(shop, capsys):
     assert (shop / "page.html").read_text().count('<article class="card"') == 4
 
 
+def test_near_items_alone(shop):
+    every = call(shop)
+    assert call(shop, "--compare", "near", "--num-workers", 2) == every
+    assert not (shop / "groups.csv.parts").exists()
+    parts = shop / "parts"
+    assert call(shop, "--compare", "near", "--parts", parts, "--num-workers", 1) == every
+    files = {path.name for path in parts.iterdir()}
+    assert {"plan.json", "visits.npy", "lists-000000.npy", "words-000000.npy"} <= files
+    assert call(shop, "--compare", "near", "--parts", parts, "--error", 0.1)
+
+
 def test_nothing_likely_enough(shop, capsys):
     assert call(shop, "--error", 0) == []
     assert "no pair is likely enough" in capsys.readouterr().out
@@ -98,6 +109,8 @@ def refused(argv, capsys):
 def test_wrong_options(shop, capsys):
     given = [shop / "index", "--out", shop / "groups.csv"]
     assert "0.5 or more" in refused([*given, "--probability", 0.3], capsys)
+    mine = [*given, "--compare", "near", "--parts", shop / "embeddings"]
+    assert "other things than the parts" in refused(mine, capsys)
     assert "less than 1" in refused([*given, "--probability", 1], capsys)
     assert "no column 'brand'" in refused([*given, "--truth-column", "brand"], capsys)
     shutil.rmtree(shop / "embeddings")
