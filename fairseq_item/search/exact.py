@@ -123,7 +123,7 @@ class RoughScores:
     """
 
     def __init__(self, batch, arithmetic):
-        self.batch, self.arithmetic, self._memory = batch, arithmetic, {}
+        self.batch, self.arithmetic = batch, arithmetic
         scales, shifts = batch.fuser.linear()
         self.queries = {}
         for name, scale in zip(batch.names, scales):
@@ -182,13 +182,7 @@ class RoughScores:
         return self.arithmetic.put(scores)
 
     def _vectors(self, name, start, stop):
-        vectors = self.batch.index.vectors[name]
-        size = (stop - start) * vectors.shape[1]
-        # The same memory at every call: fresh pages cost as much as work.
-        if name not in self._memory or self._memory[name].size < size:
-            self._memory[name] = np.empty(size, np.float32)
-        buffer = self._memory[name][:size].reshape(stop - start, -1)
-        return self.arithmetic.put(vectors.stretch(start, stop, buffer))
+        return self.arithmetic.rows(name, self.batch.index.vectors[name], start, stop)
 
 
 class Cpu:
@@ -199,6 +193,11 @@ class Cpu:
 
     def put(self, array):
         return array
+
+    def rows(self, name, vectors, start, stop):
+        """Rows ``start`` to ``stop`` of ``Vectors``, float32, valid until the next call."""
+        # The same memory at every call: fresh pages cost as much as work.
+        return vectors.stretch(start, stop, self.empty(name, (stop - start, vectors.shape[1])))
 
     def empty(self, name, shape):
         size = shape[0] * shape[1]
@@ -225,7 +224,7 @@ class Cpu:
 
 
 class Gpu:
-    """torch on a GPU; methods as of :class:`Cpu`."""
+    """torch on a GPU, which keeps the index (see ``resident``); methods as of :class:`Cpu`."""
 
     def __init__(self, device):
         import torch
@@ -234,6 +233,11 @@ class Gpu:
 
     def put(self, array):
         return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def rows(self, name, vectors, start, stop):
+        from fairseq_item.search.resident import resident_rows
+
+        return resident_rows(vectors, self.device, start, stop)
 
     def empty(self, name, shape):
         return self.torch.empty(shape, device=self.device)

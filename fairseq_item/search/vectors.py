@@ -95,6 +95,12 @@ class Vectors:
         """
         return self._read(slice(start, stop), buffer[: stop - start])
 
+    def raw(self, some):
+        """Rows of a slice as they are stored, and their scales, none but for int8: copies."""
+        rows = np.array(self.stored[some])
+        self._saw(rows.nbytes)
+        return rows, np.zeros(0, np.float32) if self.scales is None else np.array(self.scales[some])
+
     def _read(self, which, out=None):
         if isinstance(which, slice) or self._file is None:
             rows = np.asarray(self.stored[which])
