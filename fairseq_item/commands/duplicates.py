@@ -6,22 +6,23 @@ two items of a group are a pair above the threshold that this gives.
 
 Up to 100,000 items all are compared with all: twice the items takes four times as long. Of more,
 or with --compare near, those are compared that lie near one another or share rare words, which
-misses few pairs (see docs/duplicates.md). It is done in parts, by --num-workers processes; a run
-that was killed goes on from the parts that are there.
+misses few pairs (see docs/duplicates.md). It is done in parts, by --num-workers processes or a Ray
+cluster, and a run that was killed goes on from the parts that are there.
 """
 
 import csv
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_item.commands.common import (
     Parser,
+    add_engine,
     add_seed,
     add_splits,
     add_workers,
+    engine_of,
     fraction,
     positive,
     run,
@@ -31,7 +32,6 @@ from fairseq_item.commands.common import (
 from fairseq_item.errors import InputError
 from fairseq_item.evaluation.duplicate_pairs import labels_of, score_groups
 from fairseq_item.files import atomic_path
-from fairseq_item.parallel import map_in_order
 from fairseq_item.reports.gallery import Gallery
 from fairseq_item.reports.gallery_items import GalleryItems
 from fairseq_item.reports.gallery_page import render_page
@@ -83,6 +83,7 @@ def parser():
         help="folder of what is done so far, kept; default: CSV.parts, removed at the end",
     )
     add_workers(p, help="processes that compare near items")
+    add_engine(p, gpus=True)
     add_seed(p, help="of the lists of near items")
     truth = p.add_mutually_exclusive_group()
     truth.add_argument(
@@ -138,8 +139,10 @@ def _all_pairs(index, least, args, parts):
 
 
 def _near_pairs(index, least, args, parts):
-    folder, device = Path(args.index).resolve(), search_device(args.device)
-    do = partial(map_in_order, workers=args.num_workers)
+    folder, do = Path(args.index).resolve(), engine_of(args).map
+    device = "cuda" if args.gpus_per_worker else "cpu"  # of Ray's workers
+    if args.engine == "local":
+        device = search_device(args.device)
     return near_pairs(index, folder, least, parts, do, device, args.visits, args.seed)
 
 

@@ -1,3 +1,4 @@
+import pickle
 from functools import partial
 
 import numpy as np
@@ -94,6 +95,20 @@ def test_workers_change_nothing(folder, tmp_path):
     assert one.probability.tolist() == two.probability.tolist()
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_parts_may_be_done_elsewhere(folder, tmp_path):
+    """What is sent to another machine holds no index, and does the same there."""
+    here = near(folder, tmp_path / "here")
+    sent = []
+
+    def elsewhere(function, inputs):
+        sent.append(pickle.dumps(function))
+        return [pickle.loads(sent[-1])(value) for value in inputs]
+
+    there = near_pairs(ItemIndex.load(folder), folder, 0.5, tmp_path / "there", elsewhere)
+    assert there.rows.tolist() == here.rows.tolist()
+    assert max(map(len, sent)) < 2000
 
 
 def test_a_stopped_run_goes_on(folder, tmp_path):
