@@ -11,17 +11,28 @@ what is replaced, then what is new. What was fitted stays: transforms, calibrati
 
 from functools import partial
 
-from fairseq_item.commands.common import Parser, add_seed, add_verify, amount, fraction, run, say
+from fairseq_item.commands.common import (
+    Parser,
+    add_seed,
+    add_verify,
+    amount,
+    fraction,
+    positive,
+    run,
+    say,
+)
 from fairseq_item.errors import InputError
 from fairseq_item.folders import check_replaceable
 from fairseq_item.search import calibration, transforms
 from fairseq_item.search.build import build_index, check_same_model
+from fairseq_item.search.candidate_lists import KINDS
 from fairseq_item.search.change import change_index
 from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.fit import fit_index
 from fairseq_item.search.fit_queries import FitQueries
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.index import EXACT, is_index_file
+from fairseq_item.search.like import build_like
 from fairseq_item.search.vectors import DTYPES
 
 
@@ -42,7 +53,32 @@ def parser():
         help="pass over ids of --remove that the index lacks, and add items of --update that it "
         "lacks; otherwise they are errors",
     )
+    p.add_argument(
+        "--like",
+        metavar="INDEX",
+        help="make a further part of that index, to be searched together with it: item-search "
+        "INDEX PART, item-serve INDEX PART; all that was fitted is that one's",
+    )
     p.add_argument("--factory", default=EXACT, help="faiss factory string; Flat is exact")
+    near = p.add_argument_group("approximate search, which item-search --recall then does")
+    near.add_argument(
+        "--approximate",
+        choices=KINDS,
+        help="write faiss lists, too, of which searches take candidates to be scored exactly; how "
+        "many, for each --recall, is measured against exact search",
+    )
+    near.add_argument(
+        "--lists",
+        type=positive,
+        metavar="N",
+        help="inverted lists; default: a power of two near twice the root of the items",
+    )
+    near.add_argument(
+        "--on-disk", action="store_true", help="leave the lists on disk, mapped, not in memory"
+    )
+    near.add_argument(
+        "--num-workers", type=positive, default=1, metavar="N", help="processes that fill the lists"
+    )
     p.add_argument(
         "--transform",
         choices=list(transforms.KINDS),
@@ -102,6 +138,17 @@ def parser():
     return p
 
 
+def _approximate(args):
+    """What ``build_index`` takes, or None where searches are to be exact."""
+    if args.approximate is None:
+        if args.lists is not None or args.on_disk or args.num_workers != 1:
+            raise InputError("--lists, --on-disk and --num-workers need --approximate KIND")
+        return None
+    if args.approximate == "hnsw" and (args.lists is not None or args.on_disk):
+        raise InputError("--approximate hnsw is a graph in memory, without --lists or --on-disk")
+    return {"kind": args.approximate, "lists": args.lists, "on_disk": args.on_disk}
+
+
 def shrinkage(text):
     return text if text == "auto" else fraction(text)
 
@@ -132,7 +179,7 @@ def _fit_queries(args):
 
 
 # What may be given where an index is changed; the rest is of a new one.
-_OF_CHANGES = ("out", "add", "update", "remove", "missing_ok", "seed", "verify")
+_OF_CHANGES = ("out", "add", "update", "remove", "missing_ok", "seed", "verify", "num_workers")
 
 
 def _change(args, p):
@@ -149,11 +196,32 @@ def _change(args, p):
         missing_ok=args.missing_ok,
         seed=args.seed,
         verify=args.verify,
+        workers=args.num_workers,
     )
     say(
         f"{changed.count} items in {args.out}: {changed.added} added, {changed.updated} replaced, "
         f"{changed.removed} removed"
     )
+
+
+_OF_PARTS = ("embeddings", "like", "out", "approximate", "lists", "on_disk", "num_workers", "seed",
+             "verify")  # fmt: skip
+
+
+def _build_like(args, p, approximate):
+    for name, value in vars(args).items():
+        if name not in _OF_PARTS and value != p.get_default(name):
+            p.error(f"--{name.replace('_', '-')} is as --like INDEX has it; leave it out")
+    meta = build_like(
+        args.embeddings,
+        args.like,
+        args.out,
+        approximate,
+        args.seed,
+        args.verify,
+        args.num_workers,
+    )
+    say(f"{meta['count']} items indexed in {args.out}, like {args.like}")
 
 
 def main(argv=None):
@@ -164,6 +232,9 @@ def main(argv=None):
     if not args.embeddings or args.missing_ok:
         p.error("give folders of embeddings, or --add, --update or --remove to change an index")
     check_replaceable(args.out, is_index_file)
+    approximate = _approximate(args)
+    if args.like is not None:
+        return _build_like(args, p, approximate)
     asked = _fit_queries(args)
     meta = build_index(
         args.embeddings,
@@ -178,8 +249,13 @@ def main(argv=None):
         seed=args.seed,
         fit=asked and partial(fit_index, asked=asked, seed=args.seed),
         verify=args.verify,
+        approximate=approximate,
+        workers=args.num_workers,
     )
     say(f"{meta['count']} items indexed in {args.out}")
+    if meta.get("approximate"):
+        best = max(one["recall"] - one["error"] for one in meta["approximate"]["settings"])
+        say(f"{meta['approximate']['factory']}: item-search --recall of up to {best:.3f}")
     if asked:
         say(_fitted(meta["fit"]))
 

@@ -11,17 +11,19 @@ from fairseq_item.commands.common import (
     add_answers,
     add_verify,
     amount,
+    fraction,
     positive,
     run,
     say,
     words,
 )
+from fairseq_item.errors import InputError
 from fairseq_item.files import check_output
 from fairseq_item.search.collapse import products_of
 from fairseq_item.search.filters import Filters, narrowed, split_conditions
 from fairseq_item.search.fusion import FUSIONS
 from fairseq_item.search.hits import SIMILARITIES, write_hits
-from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.joined import open_indexes
 from fairseq_item.search.query_model import model_of
 from fairseq_item.search.search import (
     answers,
@@ -36,11 +38,11 @@ from fairseq_item.search.search import (
 def _query(args, index):
     """What is asked for: what reads rows of embeddings, as ``answers`` takes it, and the ids."""
     if args.queries is not None:
-        queries = open_queries(index, args.index, args.queries, args.verify)
+        queries = open_queries(index, args.index[0], args.queries, args.verify)
         return queries.queries, queries.ids
-    model = model_of(index.meta, args.index, args.checkpoint, args.weights_file)
+    model = model_of(index.meta, args.index[0], args.checkpoint, args.weights_file)
     embedded = embed_query(title=args.title, image=args.image, **model)
-    check_dims(index, args.index, {name: rows.shape[1] for name, rows in embedded.items()})
+    check_dims(index, args.index[0], {name: rows.shape[1] for name, rows in embedded.items()})
     return lambda *some: {**embedded, "lexical": [args.title or ""]}, ["query"]
 
 
@@ -49,13 +51,28 @@ def _settings(args, index):
     if args.similarity != "fused":
         settings = {"similarity": args.similarity}
     if args.collapse:
-        settings["products"] = products_of(index, args.index, args.collapse)
+        settings["products"] = products_of(index, args.index[0], args.collapse)
     return {**settings, "device": search_device(args.device)}
+
+
+def _check_recall(args):
+    """Refuse ways to rank that the recall was not measured for."""
+    for flag in ("fusion", "weights"):
+        if getattr(args, flag) is not None:
+            raise InputError(f"--recall is of the index's own weights; leave --{flag} out")
+    if args.similarity != "fused":
+        raise InputError(f"--recall is of the fused score; --similarity {args.similarity} is exact")
 
 
 def parser():
     p = Parser(__doc__)
-    p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
+    p.add_argument(
+        "index",
+        nargs="+",
+        metavar="INDEX",
+        help="folder that item-index wrote; several, the later ones made --like the first, are "
+        "searched as one",
+    )
     p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
     p.add_argument("--title", type=words, help="title of the product asked for")
     p.add_argument("--image", metavar="FILE", help="image of the product asked for")
@@ -105,6 +122,13 @@ def parser():
         help='the best of the items that fulfil all of them, such as "leaf_category=Shoes '
         'price<50": = != on text, < <= > >= on numbers, quotes around values with blanks',
     )
+    p.add_argument(
+        "--recall",
+        type=fraction,
+        metavar="R",
+        help="search approximately, so that of the exact first ten a share of R is found: 0.95; "
+        "needs an index of --approximate; with --where searches are exact all the same",
+    )
     p.add_argument("--nprobe", type=positive, help="inverted lists visited, for IVF factories")
     p.add_argument("--device", default="auto", help="where items are compared: auto, cpu, cuda:N")
     add_verify(p)
@@ -119,11 +143,13 @@ def main(argv=None):
         p.error("give either --queries, or --title and/or --image")
     if args.out is not None:
         check_output(args.out)
-    index = ItemIndex.load(args.index, args.verify)
+    if args.recall is not None:
+        _check_recall(args)
+    index = open_indexes(args.index, args.verify, args.recall)
     if args.nprobe is not None:
         index.set_nprobe(args.nprobe)
     if args.where is not None:
-        filters = Filters(index.items, f"{args.index}/items.tsv")
+        filters = Filters(index.items, f"{args.index[0]}/items.tsv")
         index = narrowed(index, filters.mask(split_conditions(args.where)))
     rows, query_ids = _query(args, index)
     found = answers(index, rows, query_ids, args.k, args.exclude_self, **_settings(args, index))

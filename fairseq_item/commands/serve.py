@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 
-from fairseq_item.commands.common import Parser, positive, run, say, splits
+from fairseq_item.commands.common import Parser, fraction, positive, run, say, splits
 from fairseq_item.errors import InputError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -23,7 +23,19 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def parser() -> Parser:
     """The options of ``item-serve``."""
     p = Parser(__doc__)
-    p.add_argument("index", metavar="INDEX", help="folder that item-index wrote")
+    p.add_argument(
+        "index",
+        nargs="+",
+        metavar="INDEX",
+        help="folder that item-index wrote; several, the later ones made --like the first, are "
+        "searched as one",
+    )
+    p.add_argument(
+        "--recall",
+        type=fraction,
+        metavar="R",
+        help="search approximately, as item-search --recall does",
+    )
     p.add_argument("--checkpoint", metavar="C", help="model; default: the one that made the index")
     p.add_argument(
         "--weights-file",
@@ -125,7 +137,9 @@ def build(args, token, threads):
     torch.set_num_threads(each)
     threadpool_limits(each)
     settings = Settings(
-        index=args.index,
+        index=args.index[0],
+        more=tuple(args.index[1:]),
+        recall=args.recall,
         checkpoint=args.checkpoint,
         weights_file=args.weights_file,
         data=args.data,
@@ -142,7 +156,7 @@ def build(args, token, threads):
         waiting=args.waiting,
     )
     served = Served(settings)
-    say(f"{len(served.engine)} items of {args.index}")
+    say(f"{len(served.engine)} items of {' and '.join(args.index)}")
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: Thread(target=served.check, args=(True,)).start())
     return create_app(served, limits, token, names(args), args.poll)

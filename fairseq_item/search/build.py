@@ -16,6 +16,7 @@ from fairseq_item.files import writing
 from fairseq_item.folders import NewFolder
 from fairseq_item.progress import progress
 from fairseq_item.search import calibration, transforms
+from fairseq_item.search.candidate_build import check_asked, write_candidates
 from fairseq_item.search.embeddings import BLOCK, EMBEDDINGS, Embeddings, embedding_path
 from fairseq_item.search.fusion import Fuser, check_weights, own_settings
 from fairseq_item.search.hits import SIMILARITIES
@@ -55,6 +56,8 @@ def build_index(
     seed=1,
     fit=None,
     verify=False,
+    approximate=None,
+    workers=1,
 ):
     """Build an index folder; what lay there before may be searched until the new one is whole.
 
@@ -73,6 +76,9 @@ def build_index(
         fit: function of the ``ItemIndex`` that gives ``fit`` of ``meta.json``, such as
             ``fit.fit_index``; the fusion must be "sum".
         verify: see ``Embeddings.load``.
+        approximate: dict, ``kind``, ``lists`` and ``on_disk`` as of
+            ``candidate_lists.write_lists``: also write what approximate search needs.
+        workers: processes that do so.
 
     Returns:
         dict: the description that went into ``meta.json``.
@@ -89,6 +95,8 @@ def build_index(
     features, dims = sources[0].meta.get("features"), sources[0].dims
     if weights is None:
         weights = WEIGHTS_WITH_FEATURES if features else WEIGHTS
+    if approximate:
+        check_asked(fusion, weights, factory)
     items = _concatenated_items(sources)
     _check_same_model(sources)
     if any(Path(out).resolve() == source.path.resolve() for source in sources):
@@ -126,17 +134,20 @@ def build_index(
         if fit:
             index.meta["fit"] = fit(index)
         index.meta["factory"] = factory
-        finish(new, index, seed)
+        if approximate:
+            index.meta["approximate"] = approximate
+        finish(new, index, seed, workers)
     return index.meta
 
 
-def finish(new, index, seed):
+def finish(new, index, seed, workers=1):
     """Write faiss's indexes and the description of a folder that has the rest; put it in place.
 
     Args:
         new: ``NewFolder``.
         index: ``ItemIndex`` of its files; ``list_scales`` and ``files`` of its ``meta`` are set.
         seed: of faiss's training sample.
+        workers: processes that prepare approximate search.
 
     Raises:
         InputError: faiss refuses the factory string for these items, or a file cannot be written.
@@ -144,6 +155,10 @@ def finish(new, index, seed):
     meta = index.meta
     fuser = Fuser(*own_settings(meta).values(), index.calibrations)
     meta["list_scales"] = _write_lists(new.work, meta["factory"], index, fuser, seed)
+    if asked := meta.get("approximate"):
+        asked = {name: asked[name] for name in ("kind", "lists", "on_disk")}
+        meta["approximate"] = write_candidates(new.work, index, asked, seed, workers)
+    meta["words"] = index.lexical.statistics.summary
     meta["files"] = digests(new.work, sorted(os.listdir(new.work)))
     write_meta(new.work, meta)
     new.put()

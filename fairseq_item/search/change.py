@@ -21,14 +21,16 @@ from fairseq_item.search.build import check_same_model, finish, present_rows, wr
 from fairseq_item.search.embeddings import BLOCK, EMBEDDINGS, Embeddings, embedding_path
 from fairseq_item.search.index import ItemIndex, is_index_file
 from fairseq_item.search.index_meta import embedding_dims
-from fairseq_item.search.lexical import LexicalIndex
+from fairseq_item.search.lexical import LexicalIndex, found_path
 from fairseq_item.search.vectors import Vectors, release
 
 # What became of how many items; ``count`` is how many there are then.
 Changed = namedtuple("Changed", ("count", "added", "updated", "removed"))
 
 
-def change_index(path, remove=None, update=(), add=(), missing_ok=False, seed=1, verify=False):
+def change_index(
+    path, remove=None, update=(), add=(), missing_ok=False, seed=1, verify=False, workers=1
+):
     """Change an index folder: what is removed first, then what is replaced, then what is new.
 
     Items that are replaced keep their storage positions, new ones come last.
@@ -41,6 +43,7 @@ def change_index(path, remove=None, update=(), add=(), missing_ok=False, seed=1,
             that it lacks are added.
         seed: of faiss's training sample.
         verify: see ``Embeddings.load``.
+        workers: processes that prepare approximate search anew, where the index has it.
 
     Returns:
         Changed
@@ -52,16 +55,20 @@ def change_index(path, remove=None, update=(), add=(), missing_ok=False, seed=1,
     sources = [[Embeddings.load(folder, verify) for folder in some] for some in (update, add)]
     with NewFolder(path, is_index_file) as new:
         index = ItemIndex.load(path, verify)
-        _check(index, path, sources[0] + sources[1])
+        check_sources(index, path, sources[0] + sources[1])
         rows, changed = _plan(index.ids, path, remove, *sources, missing_ok)
-        changed_index = _write(new.work, index, sources[0] + sources[1], rows)
+        statistics = None  # those of the titles that there are then
+        if found_path(path).exists():
+            statistics = index.lexical.read_statistics(path, index.meta["words"])
+        changed_index = write_changed(new.work, index, sources[0] + sources[1], rows, statistics)
         if not changed_index.present.any():
             raise InputError(f"{path} would have neither embeddings nor titles left")
-        finish(new, changed_index, seed)
+        finish(new, changed_index, seed, workers)
     return changed
 
 
-def _check(index, path, sources):
+def check_sources(index, path, sources):
+    """Refuse embeddings that cannot be added to an index."""
     if index.lexical is None:
         raise InputError(f"{path}, of an old version, has no lexical similarity; build it anew")
     dims = embedding_dims(index.meta)
@@ -133,10 +140,18 @@ def _ids(file):
     return ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
 
 
-def _write(work, index, sources, rows):
-    """Write the changed arrays, titles and items into ``work``: their ``ItemIndex``."""
+def write_changed(work, index, sources, rows, statistics=None):
+    """Write the changed arrays, titles and items into ``work``: their ``ItemIndex``.
+
+    Args:
+        work: folder that is being written.
+        index: ``ItemIndex`` so far.
+        sources: list of ``Embeddings``.
+        rows: (m,) which item each of the changed index is: those of the index, then of the sources.
+        statistics: of words, as of ``LexicalIndex.build``.
+    """
     items = _write_items(work / "items.tsv", [index.items, *(s.items for s in sources)], rows)
-    lexical = LexicalIndex.build(items.values("title"), work)
+    lexical = LexicalIndex.build(items.values("title"), work, statistics)
     vectors, present = {}, []
     for name in progress(EMBEDDINGS, "indexing", unit="embedding"):
         write_transform(work, name, index.transforms[name])
@@ -162,7 +177,7 @@ def _write_items(path, tables, rows):
 
 
 def _write_vectors(path, name, index, sources, rows):
-    """One embedding's ``Vectors``; arguments as of :func:`_write`."""
+    """One embedding's ``Vectors``; arguments as of :func:`write_changed`."""
     old = index.vectors[name]
     vectors = Vectors.create(path, old.stored.dtype.name, (len(rows), old.shape[1]))
     kept = np.flatnonzero(rows < len(index))

@@ -137,5 +137,5 @@ def narrowed(index, mask):
     """
     index = copy(index)
     index.present = index.present & mask[:, None]
-    index.meta = {**index.meta, "factory": EXACT}
+    index.meta, index.candidates = {**index.meta, "factory": EXACT}, None
     return index

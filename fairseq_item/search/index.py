@@ -6,6 +6,8 @@
 ``fused.faiss``, or ``{name}.faiss`` for each  faiss indexes of the items that have the embeddings;
                                                none for --factory Flat, where the vectors are all
                                                it takes
+``candidates.*``, ``postings.*``               for approximate search, see ``candidates``; of
+                                               indexes that were built for it
 ``{name}.transform.npz``                       applied to queries as it was to the items
 ``items.tsv``, ``meta.json``                   meta.json is written last
 """
@@ -14,6 +16,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +27,7 @@ from fairseq_item.search import calibration
 from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path, is_embeddings_file
 from fairseq_item.search.hits import SIMILARITIES
 from fairseq_item.search.index_meta import embedding_dims, read_index_meta
-from fairseq_item.search.lexical import LexicalIndex, lexical_paths
+from fairseq_item.search.lexical import LexicalIndex, found_path, lexical_paths
 from fairseq_item.search.meta import check_files, read_items
 from fairseq_item.search.transforms import load_transform
 from fairseq_item.search.vectors import Vectors, scale_path
@@ -33,6 +36,10 @@ from fairseq_item.search.vectors import Vectors, scale_path
 EXACT = "Flat"
 # Name of the faiss index of concatenated embeddings.
 FUSED = "fused"
+# Files of approximate search, beside those of exact search.
+LISTS, LISTS_DATA, CODES = "candidates.lists", "candidates.ivfdata", "candidates.codes.npy"
+POSTINGS = tuple(f"postings.{name}.npy" for name in ("starts", "rows", "weights"))
+CANDIDATES = (*map(Path, (LISTS, LISTS_DATA, CODES, *POSTINGS)),)
 
 
 def faiss_path(folder, name):
@@ -45,7 +52,8 @@ def transform_path(folder, name):
 
 def is_index_file(name):
     """Whether an index folder may hold a file of this name."""
-    paths = [faiss_path("", FUSED), Path("present.npy"), *lexical_paths("")]
+    paths = [faiss_path("", FUSED), Path("present.npy"), *lexical_paths(""), *CANDIDATES]
+    paths.append(found_path(""))
     for embedding in EMBEDDINGS:
         paths += [faiss_path("", embedding), transform_path("", embedding)]
         paths.append(scale_path(embedding_path("", embedding)))
@@ -67,6 +75,8 @@ class ItemIndex:
         items: ``Table`` of the n items.
         meta: dict; ``fusion``, ``weights``, ``fit``, ``factory``, ``list_scales`` and ``dim`` are
             read by searches.
+        candidates: ``Candidates`` set to a recall, which searches by the index's own weights then
+            use; None where they are exact.
     """
 
     vectors: dict
@@ -77,22 +87,25 @@ class ItemIndex:
     calibrations: dict
     items: Table
     meta: dict
+    candidates: Any = None
 
     @classmethod
-    def load(cls, path, verify=False):
+    def load(cls, path, verify=False, recall=None):
         """Open an index folder, whole as it was at one time, even if it is replaced meanwhile.
 
         Args:
             path: the folder.
             verify: read all of the arrays, too, to see whether they are as they were written.
+            recall: search approximately, with this recall@10, 0 to 1; None searches exactly.
 
         Raises:
-            InputError: it is not whole, or its files do not fit one another.
+            InputError: it is not whole, its files do not fit one another, or it does not reach
+                the recall.
         """
-        return steadily(path, lambda: cls._load(path, verify))
+        return steadily(path, lambda: cls._load(path, verify, recall))
 
     @classmethod
-    def _load(cls, path, verify):
+    def _load(cls, path, verify, recall=None):
         meta = read_index_meta(path)
         items = read_items(path, meta, "index")
         present = _load_present(path, len(items), "lexical" in meta["calibrations"])
@@ -105,6 +118,8 @@ class ItemIndex:
         }
         # Folders made before there was a lexical similarity search without.
         lexical = LexicalIndex.open(path, len(items)) if "lexical" in calibrations else None
+        if lexical and meta.get("words"):
+            lexical.weighed = meta["words"]["titles"]
         widths = embedding_dims(meta)
         transforms = {
             name: load_transform(transform_path(path, name), widths[name], meta["dims"][name])
@@ -120,6 +135,7 @@ class ItemIndex:
             calibrations=calibrations,
             items=items,
             meta=meta,
+            candidates=None if recall is None else _load_candidates(path, meta, present, recall),
         )
 
     def __len__(self):
@@ -129,6 +145,10 @@ class ItemIndex:
     def exact(self):
         """Whether searches compare with every item, rather than with those that faiss lists."""
         return self.meta["factory"] == EXACT
+
+    def parts(self):
+        """What is searched one after the other: list of (position of the first item, index)."""
+        return [(0, self)]
 
     @cached_property
     def ids(self):
@@ -191,6 +211,17 @@ def _load_lists(path, meta, present):
         columns = {FUSED: [column for column, name in enumerate(EMBEDDINGS) if scales[name]]}
     counts = {name: int(present[:, some].any(axis=1).sum()) for name, some in columns.items()}
     return {name: _load_faiss(faiss_path(path, name), n) for name, n in counts.items() if n}
+
+
+def _load_candidates(path, meta, present, recall):
+    """``Candidates``, set to a recall."""
+    from fairseq_item.search.candidates import Candidates
+    from fairseq_item.search.recall import choose
+
+    setting = choose(meta, recall, path)
+    found = Candidates.open(Path(path), meta, present)
+    found.setting = setting
+    return found
 
 
 def _load_faiss(path, count):

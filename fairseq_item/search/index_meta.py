@@ -44,6 +44,37 @@ def _fit(values):
     return given and _weights(values.get("weights")) and number(values.get("intercept"))
 
 
+def _words(value):
+    given = isinstance(value, dict) and text(value.get("found"))
+    return bool(given) and whole(0)(value.get("titles")) and number(value.get("length"))
+
+
+_setting = mapping(("visits", "near", "postings", "wordy", "scored"), whole(0))
+
+
+def _settings(values):
+    return isinstance(values, list) and all(
+        _setting(value) and mapping(("recall", "error"), number)(value) for value in values
+    )
+
+
+def _approximate(built):
+    """What ``candidate_build.write_candidates`` gives."""
+    given = isinstance(built, dict) and isinstance(built.get("scales"), dict)
+    right = given and set(built["scales"]) <= set(EMBEDDINGS) and built["scales"]
+    flags = ("on_disk", "words")
+    return (
+        bool(right)
+        and all(number(scale) and scale > 0 for scale in built["scales"].values())
+        and text(built.get("kind"))
+        and maybe(whole(1))(built.get("lists"))
+        and whole(0)(built.get("width"))
+        and all(one_of(False, True)(built.get(name)) for name in flags)
+        and bool(built.get("settings"))
+        and _settings(built["settings"])
+    )
+
+
 _FIELDS = {
     **FIELDS,
     "count": whole(1),
@@ -56,5 +87,7 @@ _FIELDS = {
     "weights": _weights,
     "calibrations": _calibrations,
     "fit": maybe(_fit),
+    "approximate": maybe(_approximate),
+    "words": maybe(_words),
     "list_scales": maybe(mapping(EMBEDDINGS, lambda value: number(value) and value >= 0)),
 }

@@ -16,14 +16,17 @@ never negative, and not symmetric.
 
 Terms are hashed into columns, so that no vocabulary is kept. The index is a sparse matrix of a row
 a title, in three files that are mapped rather than read: ``lexical.starts.npy`` (n + 1,) where each
-row begins, ``lexical.columns`` int32 and ``lexical.weights`` float32.
+row begins, ``lexical.columns`` int32 and ``lexical.weights`` float32. Where the weights are of
+another index's titles ``lexical.found.npy`` (COLUMNS,) int64 holds in how many each term is.
 """
 
+import hashlib
 import re
 import unicodedata
 import zlib
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -88,6 +91,32 @@ def _mapped(path, dtype, mode, count):
     raise InputError(f"{path} is damaged ({reason}); {MEND}")
 
 
+class Statistics(NamedTuple):
+    """What the weights of terms are made of.
+
+    Attributes:
+        found: (COLUMNS,) int64, in how many titles each term is.
+        titles: number of titles.
+        length: terms that a title has on average, 1 or more.
+    """
+
+    found: np.ndarray
+    titles: int
+    length: float
+
+    @property
+    def summary(self):
+        """What tells them from others, for JSON."""
+        found = np.ascontiguousarray(self.found, np.int64)
+        digest = hashlib.sha256(found).hexdigest()
+        return {"titles": int(self.titles), "length": float(self.length), "found": digest}
+
+
+def found_path(folder):
+    """Where the number of titles with each term lies, in an index made like another one."""
+    return Path(folder) / "lexical.found.npy"
+
+
 class LexicalIndex:
     """The titles of an index.
 
@@ -96,18 +125,28 @@ class LexicalIndex:
         columns: (m,) int32, ascending within a row.
         weights: (m,) float32.
         weighed: of how many titles the weights are; None: n.
+
+    Attributes:
+        statistics: ``Statistics`` that the weights are of, where they were just made.
     """
 
     def __init__(self, starts, columns, weights, weighed=None):
         self.starts, self.columns, self.weights = starts, columns, weights
         self.weighed = len(self) if weighed is None else weighed
+        self.statistics = None
 
     def __len__(self):
         return len(self.starts) - 1
 
     @classmethod
-    def build(cls, titles, folder):
-        """Write the files; ``titles`` is an iterable, read once, some at a time."""
+    def build(cls, titles, folder, statistics=None):
+        """Write the files.
+
+        Args:
+            titles: iterable, read once, some at a time.
+            folder: where to.
+            statistics: ``Statistics`` that the weights are to be of; None takes these titles'.
+        """
         titles, paths = iter(titles), lexical_paths(folder)
         found, sizes, lengths = np.zeros(COLUMNS, np.int64), [], []
         with (
@@ -125,12 +164,20 @@ class LexicalIndex:
         lengths = np.concatenate(lengths or [[]]).astype(np.float64)
         save_array(paths[0], np.cumsum(np.concatenate([[0], *sizes]), dtype=np.int64))
         self = cls.open(folder, len(lengths), "r+")
-        self._weigh(np.log1p((len(lengths) - found + 0.5) / (found + 0.5)), lengths)
+        if statistics is None:
+            mean = max(float(lengths.mean()), 1.0) if len(lengths) else 1.0
+            statistics = Statistics(found, len(lengths), mean)
+        else:
+            save_array(found_path(folder), np.asarray(statistics.found))
+        self.statistics, self.weighed = statistics, statistics.titles
+        self._weigh(lengths)
         return self
 
-    def _weigh(self, rarity, lengths):
+    def _weigh(self, lengths):
         """Turn counts into the weights of BM25, in place."""
-        norms = K1 * (1 - B + B * lengths / max(lengths.mean(), 1)) if len(lengths) else lengths
+        found, titles, mean = self.statistics
+        rarity = np.log1p((titles - found + 0.5) / (found + 0.5))
+        norms = K1 * (1 - B + B * lengths / mean)
         for start in range(0, len(self), TITLES_A_TIME):
             rows = slice(start, start + TITLES_A_TIME)
             starts = self.starts[start : start + TITLES_A_TIME + 1]
@@ -162,6 +209,29 @@ class LexicalIndex:
         release(columns)
         release(weights)
         return cls(starts, columns, weights)
+
+    def read_statistics(self, folder, words):
+        """The ``Statistics`` that the weights are of.
+
+        Args:
+            folder: of the index.
+            words: of its ``meta.json``.
+
+        Raises:
+            InputError: their file is damaged.
+        """
+        path = found_path(folder)
+        if path.exists():
+            found = np.array(open_mapped(path, (COLUMNS,), ("int64",), MEND))
+        else:
+            found = np.zeros(COLUMNS, np.int64)
+            for start in range(0, len(self.columns), 1 << 22):
+                found += np.bincount(self.columns[start : start + (1 << 22)], minlength=COLUMNS)
+            release(self.columns)
+        statistics = Statistics(found, words["titles"], words["length"])
+        if statistics.summary != words:
+            raise InputError(f"{folder} is damaged (its words were counted otherwise); {MEND}")
+        return statistics
 
     @property
     def most(self):

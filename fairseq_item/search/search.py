@@ -18,6 +18,7 @@ from fairseq_item.search.exact import search_exactly
 from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
 from fairseq_item.search.index_meta import embedding_dims
+from fairseq_item.search.joined import best_of, within
 from fairseq_item.search.query_model import QueryModel
 
 # Queries worked on at a time, and answers.
@@ -76,6 +77,9 @@ def fused_search(
         block: queries worked on at a time. Memory is in proportion to it, not to q times n.
         device: "cpu", or the GPU that compares; of no use to approximate indexes.
 
+    Where the index was opened for a recall, searches by its own weights are approximate; others,
+    and those among some items only, are exact.
+
     Raises:
         InputError: the index has no lexical similarity and is asked for it.
 
@@ -98,17 +102,36 @@ def fused_search(
     exclude = np.full(count, -1) if exclude is None else np.asarray(exclude)
     width = min(k, len(index))
     results = Results.empty(count, width)
+    near = index.candidates if _is_own(fuser, index) else None
     block = block or min(QUERIES_A_TIME, max(1, ANSWERS_A_TIME // width))
     for start in range(0, count, block):
         some = slice(start, start + block)
         asked = {name: values[some] for name, values in queries.items()}
-        batch = Batch(index, fuser, asked, width, exclude[some])
-        found = search_exactly(batch, device) if index.exact else search_lists(batch)
+        parts = []
+        for first, part in index.parts():
+            kept_out = within(exclude[some], first, len(part))
+            batch = Batch(part, fuser, asked, width, kept_out)
+            parts.append((first, _search_part(batch, near is not None, device)))
+        found = best_of(parts, width)
         query, place = found.query + start, rank(found.query)
         results.rows[query, place] = found.row
         results.scores[query, place] = expit(found.score + fit["intercept"]) if fit else found.score
         results.similarities[query, place] = found.similarities
     return results
+
+
+def _search_part(batch, near, device):
+    """The best of a batch of queries: ``Pairs``; ``near``: among candidates."""
+    if near:
+        return batch.index.candidates.search(batch)
+    return search_exactly(batch, device) if batch.index.exact else search_lists(batch)
+
+
+def _is_own(fuser, index):
+    """Whether a fuser ranks as the index does unless told otherwise."""
+    own = Fuser(*own_settings(index.meta).values(), index.calibrations)
+    same = (fuser.kind, fuser.weights) == (own.kind, own.weights)
+    return same and fuser.calibrations is own.calibrations
 
 
 def search(index, queries, query_ids, k, exclude_self=False, **settings):

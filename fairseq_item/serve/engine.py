@@ -16,8 +16,8 @@ from fairseq_item.reports.gallery import decided_by
 from fairseq_item.search.filters import Filters, narrowed
 from fairseq_item.search.fusion import Fuser, own_settings
 from fairseq_item.search.hits import SIMILARITIES, Hit
-from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.item_queries import as_queries
+from fairseq_item.search.joined import open_indexes
 from fairseq_item.search.query_model import QueryModel, model_of
 from fairseq_item.search.search import check_dims, fused_search
 from fairseq_item.search.sources import data_bins
@@ -32,7 +32,7 @@ COPIED = 1 << 30
 
 @dataclass(frozen=True)
 class Settings:
-    """What is served; attributes as the options of ``item-serve``."""
+    """What is served; attributes as the options of ``item-serve``, ``more`` the other indexes."""
 
     index: str
     checkpoint: str | None = None
@@ -41,6 +41,13 @@ class Settings:
     splits: Sequence[str] | None = None
     image_root: str | None = None
     device: str = "cpu"
+    more: tuple[str, ...] = ()
+    recall: float | None = None
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """All index folders."""
+        return (self.index, *self.more)
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Engine:
         Raises:
             InputError: something is missing, damaged, or does not go with the rest.
         """
-        state, index = _open_index(settings.index)
+        state, index = _open_indexes(settings.indexes, settings.recall)
         wanted = model_of(index.meta, settings.index, settings.checkpoint, settings.weights_file)
         if before and before.model.made_from == wanted:
             model = before.model
@@ -225,42 +232,45 @@ def _named(weights):
     return dict(zip(SIMILARITIES, map(float, weights)))
 
 
-def state_of(path):
-    """What tells one state of an index folder from another; None while it is not whole.
+def state_of(*paths):
+    """What tells one state of index folders from another; None while one is not whole.
 
     Returns:
-        (digest of its description, what tells each file from one that replaces it).
+        (digest of their descriptions, what tells each file from one that replaces it).
     """
-    path = Path(path)
     try:
-        text = (path / "meta.json").read_bytes()
-        found = {str(file): file.stat() for file in sorted(path.rglob("*"))}
+        texts = [(Path(path) / "meta.json").read_bytes() for path in paths]
+        found = {str(file): file.stat() for path in paths for file in sorted(Path(path).rglob("*"))}
     except OSError:
         return None
     files = tuple((name, s.st_ino, s.st_mtime_ns, s.st_size) for name, s in found.items())
-    return hashlib.sha256(text).hexdigest(), files
+    return hashlib.sha256(b"".join(texts)).hexdigest(), files
 
 
-def _open_index(path):
-    """Open an index in one state: its stamp and the ``ItemIndex``.
+def _open_indexes(paths, recall):
+    """Open indexes in one state: its stamp and the ``ItemIndex``.
 
     Raises:
         InputError: it is not whole or is damaged, or changed meanwhile.
     """
-    before = state_of(path)
+    before = state_of(*paths)
     if before is None or sum(size for *_, size in before[1]) > COPIED:
-        index = ItemIndex.load(path)
+        index = open_indexes(paths, recall=recall)
     else:
         # Opened files are there for as long as they are in use, removed or not.
         with TemporaryDirectory(prefix="item-serve-") as folder:
-            copied = Path(folder) / "index"
+            copies = {str(Path(folder) / f"index-{i}"): str(path) for i, path in enumerate(paths)}
             try:
-                shutil.copytree(path, copied)
-                index = ItemIndex.load(copied)
+                for copied, path in copies.items():
+                    shutil.copytree(path, copied)
+                index = open_indexes(list(copies), recall=recall)
             except InputError as error:
-                raise InputError(str(error).replace(str(copied), str(path))) from None
-    if state_of(path) != before:
-        raise InputError(f"{path} changed while it was opened")
+                message = str(error)
+                for copied, path in copies.items():
+                    message = message.replace(copied, path)
+                raise InputError(message) from None
+    if state_of(*paths) != before:
+        raise InputError(f"{' or '.join(map(str, paths))} changed while it was opened")
     if not len(index):
-        raise InputError(f"{path} has no items; there is nothing to search")
+        raise InputError(f"{paths[0]} has no items; there is nothing to search")
     return before, index

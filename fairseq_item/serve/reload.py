@@ -39,7 +39,7 @@ class Served:
             until its description changes again.
         """
         with self._lock:
-            state = state_of(self.settings.index)
+            state = state_of(*self.settings.indexes)
             refused = None if again else self._refused
             if state in (None, self.engine.state, refused):
                 return False

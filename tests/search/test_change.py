@@ -69,6 +69,7 @@ def files(folder):
         {"dtype": "int8", "transform": "none"},
         {"factory": "IVF4,Flat"},
         {"factory": "IVF4,Flat", "fusion": "max"},
+        {"approximate": {"kind": "flat", "lists": 4, "on_disk": False}},
     ],
     ids=str,
 )
