@@ -6,6 +6,8 @@ import pytest
 
 from fairseq_item.errors import InputError
 from fairseq_item.search.change import change_index
+from fairseq_item.search.index import ItemIndex
+from fairseq_item.search.like import build_like
 from fairseq_item.serve.engine import Query, Settings
 from fairseq_item.serve.reload import Served
 
@@ -55,6 +57,31 @@ def test_a_changed_index_is_taken_up_with_images_of_both(start, make, tmp_path):
     shutil.rmtree(tmp_path / "old" / "embeddings")  # which told where the image of p25 is
     client = start(index=index)
     assert [client.get(image).status_code for image in images] == [200, 404]
+
+
+def test_several_indexes_are_served_as_one(start, make, tmp_path):
+    index = make.build(tmp_path / "old", 12)
+    first = ItemIndex.load(make.build(tmp_path / "new", 30)).ids[:12]
+    ids = tmp_path / "ids"
+    ids.write_text("\n".join(first), encoding="utf-8")
+    part = tmp_path / "part"
+    build_like([tmp_path / "new" / "embeddings"], index, part)
+    with pytest.raises(InputError, match="has the id 'p0'"):
+        start(index=index, more=(str(part),))
+    change_index(part, remove=ids)
+    client = start(index=index, more=(str(part),))
+    assert client.get("/healthz").json()["items"] == 30
+    found = client.get("/api/search", params={"title": "red mug", "k": 30}).json()["answers"]
+    assert {one["id"] in first for one in found} == {True, False}
+    assert client.get("/api/images/p2").status_code == 200
+    assert client.get("/api/images/p25").status_code == 200
+    assert client.get("/api/items/p25").json()["id"] == "p25"
+    ids.write_text("p29\n")
+    change_index(part, remove=ids)
+    assert client.served.check()
+    assert client.get("/healthz").json()["items"] == 29
+    with pytest.raises(InputError, match="was not built for --recall"):
+        start(index=index, recall=0.9)
 
 
 def test_a_damaged_index_is_refused(start, make, tmp_path, caplog):
