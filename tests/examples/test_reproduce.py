@@ -67,10 +67,10 @@ def test_all_models_are_trained_alike(settings):
     for run in runs.values():
         assert [run.options[name] for name in shared] == [500, 500, 100, 128, "polynomial_decay"]
         assert run.options["update-freq"] == 1
-    views = [name for name in laptop if "view" in name] + ["crop-min-scale"]
-    assert len(views) == 7
+    views = ("view-split", "view-light", "freeze-view-temperature", "crop-min-scale")
     for name in ("clip-views", "siglip-views"):
         assert {v: runs[name].options[v] for v in views} == {v: laptop[v] for v in views}
+        assert runs[name].options["view-single"] == 0  # as --separate-views: none lacks anything
 
 
 def test_trials_are_short_and_the_best_one_s_rate_is_taken(settings, tmp_path):
