@@ -105,7 +105,8 @@ class Shop:
 
     def patches(self, number, which):
         """What the model sees of a listing of a product."""
-        of_leaf = self.leaves[product(SEED, number).leaf.name]
+        name = product(SEED, number).leaf.name
+        of_leaf = self.leaves[name] or range(len(self.images))  # where very few were drawn
         rng = Random(f"{SEED}/{which}/image/{number}")
         place = of_leaf[Random(f"image/{number}").randrange(len(of_leaf))]
         geometry = self.hub.geometry
@@ -133,8 +134,11 @@ class Shop:
 
     def write(self, folder, numbers, which, paths, meta):
         """A folder of embeddings of those in ``paths``."""
-        items = [{"id": f"p{n}", "title": self.title(n, which),
-                  "leaf_category": product(SEED, n).leaf.name} for n in numbers]  # fmt: skip
+        items = []
+        for number in numbers:
+            item = product(SEED, number)
+            title = listing_title(item, Random(f"{SEED}/{which}/title/{number}"))
+            items.append({"id": f"p{number}", "title": title, "leaf_category": item.leaf.name})
         with EmbeddingWriter(folder, items, self.hub.dim, "float16", meta) as writer:
             start = 0
             for path in paths:

@@ -65,7 +65,8 @@ class Candidates:
 
     def __init__(self, lists, scales, codes, postings):
         faiss = import_faiss()
-        self.scales, self.codes, self.postings, self.setting = scales, codes, postings, None
+        self.scales, self.postings, self.setting = scales, postings, None
+        self.codes = None if codes is None else np.asarray(codes)
         self.ivf, self._kept = ivf_of(lists), lists
         self._turn = self._graph = self._quantiser = None
         if self.ivf is None:
@@ -184,19 +185,20 @@ class _Words:
     """
 
     def __init__(self, counts, lexical):
-        self._counts, self._lexical = counts, lexical
-        self._dense, self._seen = np.zeros(COLUMNS, np.float32), 0
+        self._counts, self._starts = counts, lexical.starts
+        self._columns, self._weights = np.asarray(lexical.columns), np.asarray(lexical.weights)
+        self._dense = np.zeros(COLUMNS, np.float32)
 
     def products(self, query, rows):
         """(m,) float32 of one query with some rows."""
-        starts = self._lexical.starts
+        starts = self._starts
         begin, sizes = starts[rows], starts[rows + 1] - starts[rows]
         ends = np.cumsum(sizes)
         where = np.arange(ends[-1]) + np.repeat(begin - ends + sizes, sizes)
         some = slice(*self._counts.indptr[query : query + 2])
         columns = self._counts.indices[some]
         self._dense[columns] = self._counts.data[some]
-        added = self._dense[self._lexical.columns[where]] * self._lexical.weights[where]
+        added = self._dense[self._columns[where]] * self._weights[where]
         self._dense[columns] = 0
         sums = np.concatenate([[0], np.cumsum(added, dtype=np.float64)])
         return (sums[ends] - sums[ends - sizes]).astype(np.float32)

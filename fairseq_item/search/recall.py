@@ -21,7 +21,7 @@ QUERIES, ANSWERS = 256, 10
 # Each step visits twice as many lists and words, and keeps half as many candidates again; words are
 # cheaper to visit than vectors, how much of them is worth while differs between catalogues.
 STEPS = 11
-FIRST, WIDER = 20, 1.5
+FIRST, WIDER, KEPT = 20, 1.5, (0.5, 1)
 POSTINGS = (1000, 8000, 64_000)
 IN_VIEW = 16  # of a graph, to begin with
 ENOUGH = 0.9975
@@ -40,8 +40,8 @@ def settings(candidates, count, words):
     """
     lists = candidates.ivf.nlist if candidates.ivf is not None else None
     found = {}
-    for step, some in product(range(STEPS), POSTINGS if words else (0,)):
-        near = round(FIRST * WIDER**step)
+    for step, kept, some in product(range(STEPS), KEPT, POSTINGS if words else (0,)):
+        near = round(kept * FIRST * WIDER**step)
         visits = min(lists, 1 << step) if lists else IN_VIEW << step
         setting = Setting(visits, near, min(some << step, 20 * count), 2 * near * words, near)
         each = VECTOR * count / lists if lists else LINK
