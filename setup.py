@@ -35,6 +35,7 @@ COMMANDS = (
     "fuse",
     "attention",
     "verify",
+    "copy",
 )
 
 setup(
@@ -118,6 +119,8 @@ setup(
         "pgvector": ["psycopg[binary]>=3.2"],
         # --engine ray.
         "ray": ["ray>=2.40"],
+        # s3:// and gs:// as inputs and outputs.
+        "cloud": ["fsspec>=2024.6", "s3fs>=2024.6", "gcsfs>=2024.6"],
         # What examples/benchmark runs beside ours.
         "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
         # make docs

@@ -122,7 +122,7 @@ def connect() -> Any:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             ray.init(log_to_driver=False, logging_level=logging.WARNING)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # plain ones, too, of a cluster that does not start in time
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"no Ray cluster can be reached ({reason}); see RAY_ADDRESS") from None
     return ray

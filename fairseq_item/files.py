@@ -185,11 +185,12 @@ _held: dict[Path, ExitStack] = {}
 
 
 @contextmanager
-def locked(path):
+def locked(path, wait=False):
     """Hold a lock file while the block runs; a killed process holds it no longer.
 
     Args:
         path: the lock file, removed at the end; its folder is made where it is missing.
+        wait: for another process that holds it, instead of raising an error.
 
     Raises:
         InputError: another process holds it (the message names that process), or it cannot be
@@ -198,7 +199,7 @@ def locked(path):
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _lock(path)
+        file = _lock(path, wait)
     with file:
         with writing(path):
             file.truncate(0)
@@ -210,12 +211,12 @@ def locked(path):
             path.unlink(missing_ok=True)
 
 
-def _lock(path):
+def _lock(path, wait):
     while True:
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  (for as long as it is held)
         try:
             # A lock of lockf is not inherited by workers, which may outlive a killed parent.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file
         except (BlockingIOError, PermissionError):

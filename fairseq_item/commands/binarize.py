@@ -29,12 +29,13 @@ from fairseq_item.data.titles import SPECIALS, open_tokenizer
 from fairseq_item.errors import InputError
 from fairseq_item.files import locked_folder, sweep
 from fairseq_item.preprocess.binarize import binarize_labels, binarize_titles, has_labels, label_ids
+from fairseq_item.remote import VOCABULARY, output
 
 
 def parser():
     """The options of ``item-binarize``."""
     p = Parser(__doc__)
-    p.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/")
+    p.add_argument("data_bin", metavar="DATA_BIN", help="folder with items/ and title/, or its URL")
     p.add_argument(
         "--splits", nargs="+", type=splits, metavar="SPLIT",
         help="train, valid, ...; all of items/ if not given",
@@ -46,7 +47,16 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    root = Path(args.data_bin)
+    with output(args.data_bin, _needed) as root:
+        _main(args, root)
+
+
+def _needed(name):
+    """What of a data-bin titles and labels are made from."""
+    return name.startswith("items/") or Path(name).name in VOCABULARY
+
+
+def _main(args, root):
     names = list(dict.fromkeys(name for listed in args.splits or () for name in listed))
     names = names or sorted(path.stem for path in (root / "items").glob("*.tsv"))
     if not names:

@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from fairseq_item.commands.common import (
 from fairseq_item.errors import InputError
 from fairseq_item.folders import check_replaceable
 from fairseq_item.modules.precision import resolve_compute_dtype
+from fairseq_item.remote import Mirror, is_url, local, local_model, of_splits, output
 from fairseq_item.search.embed import (
     choose_device,
     embed_rows,
@@ -32,7 +33,7 @@ from fairseq_item.search.embed import (
     share,
     take_away,
 )
-from fairseq_item.search.embed_tasks import RunEmbedder, embed_by
+from fairseq_item.search.embed_tasks import RunEmbedder, embed_by, packed
 from fairseq_item.search.embeddings import EMBEDDINGS, EmbeddingWriter, is_embeddings_file
 
 logger = logging.getLogger(__name__)
@@ -42,11 +43,14 @@ def parser() -> Parser:
     """The options of ``item-embed``."""
     p = Parser("Embed splits of a data-bin; under torchrun several processes share the work.")
     p.add_argument(
-        "--checkpoint", required=True, metavar="MODEL", help="model folder or checkpoint file"
+        "--checkpoint",
+        required=True,
+        metavar="MODEL",
+        help="model: folder, checkpoint file, or URL",
     )
-    p.add_argument("--data", required=True, metavar="DATA_BIN", help="data-bin folder")
+    p.add_argument("--data", required=True, metavar="DATA_BIN", help="data-bin folder, or its URL")
     add_splits(p, "test", "splits to embed")
-    p.add_argument("--out", required=True, metavar="DIR", help="folder for the embeddings")
+    p.add_argument("--out", required=True, metavar="DIR", help="their folder, or its URL")
     p.add_argument(
         "--also",
         type=_folder,
@@ -86,7 +90,22 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``item-embed``."""
     args = parser().parse_args(argv)
-    outs = [Path(out).resolve() for out in (args.out, *(out for *_, out in args.also))]
+    wanted = [(args.splits, None, args.out), *args.also]
+    paths = [args.checkpoint, args.data, *(out for *_, out in wanted)]
+    if any(map(is_url, paths)) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("under torchrun name folders, no URLs; item-copy copies them")
+    args.checkpoint = local_model(args.checkpoint)
+    needed = of_splits([name for names, *_ in wanted for name in names])
+    args.source = (Mirror.of(args.data), needed) if is_url(args.data) else None
+    args.data = local(args.data, needed)
+    with ExitStack() as stack:
+        folders = [stack.enter_context(output(out)) for *_, out in wanted]
+        embed(args, [(*what, folder) for (*what, _), folder in zip(wanted, folders)])
+
+
+def embed(args: argparse.Namespace, wanted: list[tuple[list[str], str | None, Path]]) -> None:
+    """Embed what is ``wanted``: splits, what is left of them, and the folder they go to."""
+    outs = [out.resolve() for *_, out in wanted]
     for out in outs:
         check_replaceable(out, is_embeddings_file)
         if outs.count(out) > 1:
@@ -108,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         torch.manual_seed(args.seed)
         hub.model.reset_parameters()
         start(hub.model, hub.cfg.model, hub.dictionary)
-    for names, modality, out in [(args.splits, None, args.out), *args.also]:
+    for names, modality, out in wanted:
         _embed(args, hub, names, modality, out, rank, world, engine)
     _leave_group()
 
@@ -139,7 +158,8 @@ def _embed(args, hub, names, modality, out, rank, world, engine):
         if engine:
             device = "cuda" if args.device == "auto" and args.gpus_per_worker else args.device
             threads = args.cpus_per_worker
-            embedder = RunEmbedder(hub, dataset, features, args.batch_size, device, threads)
+            stores = packed(dataset, features, args.source)
+            embedder = RunEmbedder(hub, stores, args.batch_size, device, threads)
             embed_by(engine, embedder, writer, len(items))
         else:
             rows = share(len(items), args.batch_size, rank, world)

@@ -14,10 +14,12 @@ from fairseq_item.commands.common import (
 )
 from fairseq_item.data.catalog import read_catalog
 from fairseq_item.data.image_store_meta import CODECS
-from fairseq_item.data.images import FITS, ImageRoot
+from fairseq_item.data.images import FITS
+from fairseq_item.data.remote_root import open_root
 from fairseq_item.errors import InputError
 from fairseq_item.preprocess.pack import Paths, pack_split
 from fairseq_item.preprocess.pack_workers import ImageSettings
+from fairseq_item.remote import output
 
 LARGEST = 4096  # side of stored images in pixels
 
@@ -30,9 +32,14 @@ def parser():
         help="the split's rows: .tsv, .csv, .jsonl, .parquet or a folder of .parquet files",
     )
     p.add_argument(
-        "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
+        "--image-root",
+        required=True,
+        metavar="PATH",
+        help="folder, uncompressed tar or URL of images",
     )
-    p.add_argument("--out", required=True, metavar="DATA_BIN", help="data-bin to write to")
+    p.add_argument(
+        "--out", required=True, metavar="DATA_BIN", help="data-bin to write to, or a URL"
+    )
     p.add_argument("--split", required=True, help="name of the split, such as train")
     p.add_argument(
         "--image-size",
@@ -68,8 +75,14 @@ def main(argv=None):
     settings = ImageSettings(
         args.image_size, args.patch_size, args.codec, args.fit, args.jpeg_quality
     )
-    paths, root = Paths(Path(args.out), args.split), ImageRoot(args.image_root)
-    kept, rejected = pack_split(catalog, root, paths, settings, engine_of(args), args.overwrite)
+    root, engine = open_root(args.image_root), engine_of(args)
+    with output(args.out) as out:
+        pack(catalog, root, Paths(out, args.split), settings, engine, args.overwrite)
+
+
+def pack(catalog, root, paths, settings, engine, overwrite):
+    """Pack a split and say what became of its rows."""
+    kept, rejected = pack_split(catalog, root, paths, settings, engine, overwrite)
     if rejected is None:
         say(f"{paths.store}: packed before, {kept} images; --overwrite packs them anew")
         return

@@ -19,7 +19,6 @@ same seed, catalogue and version of Pillow the bytes are the same, whatever the 
 """
 
 from dataclasses import fields
-from pathlib import Path
 
 from fairseq_item.commands.columns import add_columns, add_index, columns_of, read_others
 from fairseq_item.commands.common import (
@@ -35,13 +34,14 @@ from fairseq_item.commands.common import (
     say,
 )
 from fairseq_item.data.catalog import read_catalog
-from fairseq_item.data.images import ImageRoot
+from fairseq_item.data.remote_root import open_root
 from fairseq_item.errors import InputError
 from fairseq_item.files import locked_folder, refuse_overwriting
 from fairseq_item.preprocess.equal_listings import ListingKey, Rows, same_products
 from fairseq_item.preprocess.protocol1 import Protocol1, Strengths
 from fairseq_item.preprocess.protocol2 import Protocol2
 from fairseq_item.preprocess.relist import FILES, Relister, write_benchmark
+from fairseq_item.remote import output
 
 HELP = {
     "drop": "probability that a word of the title is dropped",
@@ -67,9 +67,12 @@ def parser():
         help="catalogue: .tsv, .csv, .jsonl (also .gz), .parquet or a folder of .parquet files",
     )
     p.add_argument(
-        "--image-root", required=True, metavar="PATH", help="folder or uncompressed tar of images"
+        "--image-root",
+        required=True,
+        metavar="PATH",
+        help="folder, uncompressed tar or URL of images",
     )
-    p.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to write to, or its URL")
     number = p.add_mutually_exclusive_group()
     number.add_argument(
         "--products", type=positive, metavar="N", help="number of products to relist"
@@ -106,7 +109,13 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    out, strengths = Path(args.out), strengths_from(args)
+    with output(args.out) as out:
+        relist(args, out)
+
+
+def relist(args, out):
+    """Write a benchmark to the folder ``out``."""
+    strengths = strengths_from(args)
     if args.protocol == 2 and strengths != Strengths():
         raise InputError("the strengths of --protocol 2 are frozen; leave those flags out")
     for source in (args.catalog, *args.index):
@@ -121,7 +130,7 @@ def main(argv=None):
             "--products or --fraction"
         )
     protocol = Protocol1(strengths) if args.protocol == 1 else Protocol2.for_catalog(rows)
-    relister = Relister(ImageRoot(args.image_root), protocol, args.listings, args.seed)
+    relister = Relister(open_root(args.image_root), protocol, args.listings, args.seed)
     key = None if args.equal_apart else ListingKey(relister.root)
     relisted = rows, relister, wanted, out, engine_of(args)
     with locked_folder(out):

@@ -8,6 +8,7 @@ from fairseq_item.data.duplicates import Duplicates
 from fairseq_item.data.several_images import split_images
 from fairseq_item.data.text import clean_field
 from fairseq_item.errors import InputError
+from fairseq_item.remote import local
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,12 @@ def read_catalog(path, columns=Columns(), require=("id", "title", "image"), imag
 
     Args:
         path: .tsv (tab-separated, no quoting), .csv (RFC 4180), .jsonl, each also with .gz, or
-            .parquet; a folder or glob of .parquet files, read in the order of their names.
+            .parquet; a folder or glob of .parquet files, read in the order of their names. Of a
+            URL, such as s3://bucket/products.tsv, a copy is read (see ``remote``).
         columns: what the file calls its columns.
         require: those that must be there.
         image_separator: between several images of a cell, of which each becomes a row (see
             :func:`fairseq_item.data.several_images.split_images`); "" takes a cell as one image.
     """
+    path = local(path, lambda name: name.endswith(".parquet"))
     return Catalog(path, columns, require, image_separator)

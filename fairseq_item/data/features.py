@@ -114,6 +114,7 @@ class Features:
     """
 
     def __init__(self, data, shards):
+        self._source = data, shards
         metas = [read_meta(data, shard) for shard in shards]
         self.network = metas[0].of_network()
         for shard, meta in zip(shards, metas):
@@ -141,6 +142,10 @@ class Features:
     def open(cls, data, splits):
         """The features of all shards of ``splits``."""
         return cls(data, _shards(data, splits))
+
+    def __reduce__(self):
+        """Other processes map the files anew; a map that is pickled would be copied."""
+        return Features, self._source
 
     def __len__(self):
         return int(self._ends[-1])

@@ -45,13 +45,23 @@ class ImageRoot:
             raise InputError(f"{path} is no file; name a folder of images or a tar of them")
         self._members = _scan_tar(self.path)
 
+    def state(self):
+        """What a description of work done with these images holds of them: list.
+
+        The images are not read: a tar stands for itself by path, size and time of change, a
+        folder by its path.
+        """
+        path = self.path.resolve()
+        status = path.stat()
+        return [str(path), *([status.st_size, status.st_mtime_ns] * path.is_file())]
+
     def read(self, name):
         """The bytes of the file ``name``.
 
         Raises:
             KeyError: there is no such file, or it cannot be read; its argument is the reason.
         """
-        key = _inside(name)
+        key = inside(name)
         return self._read_file(key) if self._members is None else self._read_member(key)
 
     def names(self):
@@ -71,7 +81,7 @@ class ImageRoot:
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):
                 raise KeyError("not a file")
-            _check_size(status.st_size)
+            check_size(status.st_size)
             return path.read_bytes()
         except OSError as error:
             self._refuse_if_gone()
@@ -91,7 +101,7 @@ class ImageRoot:
         if key not in self._members:
             raise KeyError("missing")
         offset, size = self._members[key]
-        _check_size(size)
+        check_size(size)
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDONLY)
         data = os.pread(self._descriptor, size, offset)
@@ -135,7 +145,7 @@ def _identity(path):
     return status.st_dev, status.st_ino
 
 
-def _inside(name):
+def inside(name):
     """``name`` in the one form that files and tar members are looked up by."""
     if not name:
         raise KeyError("missing: no image is named")
@@ -151,7 +161,7 @@ def _inside(name):
     return posixpath.normpath(name)
 
 
-def _check_size(size):
+def check_size(size):
     if size > MAX_BYTES:
         raise KeyError(f"too large: {size / 2**20:.0f} MiB, the limit is {MAX_BYTES >> 20} MiB")
 

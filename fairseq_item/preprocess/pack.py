@@ -92,17 +92,11 @@ def pack_split(catalog, root, paths, settings, engine, overwrite=False):
 
 
 def fingerprint(catalog, root, settings):
-    """Digest of the catalogue and of all settings that the output depends on.
-
-    The images themselves are not read: a tar stands for itself by path, size and time of
-    change, a folder by its path.
-    """
-    path = root.path.resolve()
-    status = path.stat()
+    """Digest of the catalogue and of all settings that the output depends on."""
     values = {
         **asdict(settings),
         "columns": asdict(catalog.columns),
-        "image_root": [str(path), *([status.st_size, status.st_mtime_ns] * path.is_file())],
+        "image_root": root.state(),
         "version": VERSION,
     }
     if settings.codec != "jpeg":
