@@ -25,7 +25,8 @@ def end_input_errors_with_one_line() -> None:
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, pickle.UnpicklingError):  # torch's advice is to trust the file
         error = InputError(
-            "the checkpoint holds more than tensors and settings, or is damaged; take another"
+            "the checkpoint holds more than tensors and settings, or is damaged: take another; "
+            "where several processes resume, give --load-checkpoint-on-all-dp-ranks"
         )
     elif not issubclass(kind, InputError | OSError):
         sys.__excepthook__(kind, error, trace)

@@ -60,8 +60,8 @@ def test_a_command_ends_in_one_line(error, status, line, capsys):
         (InputError("a.tsv is bad"), "error: a.tsv is bad\n"),
         (
             pickle.UnpicklingError("Weights only load failed. Trust the source?"),
-            "error: the checkpoint holds more than tensors and settings, or is damaged; take "
-            "another\n",
+            "error: the checkpoint holds more than tensors and settings, or is damaged: take "
+            "another; where several processes resume, give --load-checkpoint-on-all-dp-ranks\n",
         ),
     ],
 )

@@ -120,4 +120,6 @@ def train(cfg):
     # fairseq keeps the best score so far on its functions: another training has its own.
     for function in (checkpoint_utils.save_checkpoint, fairseq_train.should_stop_early):
         vars(function).clear()
+    # Else the first process sends the others its checkpoint as a pickle, which they refuse.
+    cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True
     distributed_utils.call_main(cfg, fairseq_train.main)

@@ -17,8 +17,6 @@ def flags(environment, cpu):
         "--device-id", environment.get("LOCAL_RANK", "0"),
         "--distributed-init-method", "env://",
         "--distributed-no-spawn",
-        # Else the first process sends the others its checkpoint as a pickle, which they refuse.
-        "--load-checkpoint-on-all-dp-ranks",
     ]  # fmt: skip
     return (
         [*found, "--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"] if cpu else found

@@ -24,6 +24,14 @@ def test_flags_are_of_the_environment():
     assert cpu[cpu.index("--distributed-backend") + 1] == "gloo"
 
 
+def test_every_process_reads_the_checkpoint_itself(monkeypatch):
+    """However several are started, as by fairseq for several GPUs: pickles are refused."""
+    started = []
+    monkeypatch.setattr("fairseq.distributed.utils.call_main", lambda cfg, _: started.append(cfg))
+    recipes.train(recipes.parse(recipes.arguments(recipes.read("paper"), "data"), "test"))
+    assert started[0].checkpoint.load_checkpoint_on_all_dp_ranks
+
+
 @pytest.mark.parametrize("environment", [{}, {"WORLD_SIZE": "1", "RANK": "0"}, {"WORLD_SIZE": "4"}])
 def test_a_process_on_its_own_is_told_nothing(environment):
     assert torchrun.flags(environment, True) == []
