@@ -239,7 +239,7 @@ def _blocks(sources, name):
     for source in sources:
         for start, rows in source.blocks(name):
             yield offset + start, rows
-            release(source.parts[name])
+            release(source.arrays[name])
         offset += len(source)
 
 

@@ -192,7 +192,7 @@ def _write_vectors(path, name, index, sources, rows):
         where[rows[mine] - begin] = mine
         for start, block in source.blocks(name):
             vectors.write(where[start : start + len(block)], index.transforms[name](block))
-            release(source.parts[name])
+            release(source.arrays[name])
         begin += len(source)
     vectors.flush()
     return vectors

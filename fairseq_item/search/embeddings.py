@@ -202,15 +202,15 @@ class Embeddings:
 
     Attributes:
         path: the folder.
-        parts: {"global", "title", "image"} -> array of shape (n, d).
+        arrays: {"global", "title", "image"} -> array of shape (n, d).
         dims: {"global", "title", "image"} -> d.
         items: ``Table`` of the items; ``items[i]`` is a dict.
         ids: list of n strings.
         meta: dict of ``meta.json``.
     """
 
-    def __init__(self, path, parts, items, meta):
-        self.path, self.parts, self.items, self.meta = Path(path), parts, items, meta
+    def __init__(self, path, arrays, items, meta):
+        self.path, self.arrays, self.items, self.meta = Path(path), arrays, items, meta
         self.ids = items.column("id")
 
     @classmethod
@@ -231,14 +231,14 @@ class Embeddings:
         meta = read_meta(path, "embeddings", _EMBEDDING_FIELDS)
         items = read_items(path, meta, "embeddings")
         count, dims = meta["count"], dims_of(meta)
-        parts = {
+        arrays = {
             name: open_mapped(
                 embedding_path(path, name), (count, dims[name]), DTYPES, MEND["embeddings"]
             )
             for name in EMBEDDINGS
         }
         check_files(path, meta, "embeddings", verify)
-        return cls(path, parts, items, meta)
+        return cls(path, arrays, items, meta)
 
     def __len__(self):
         return len(self.ids)
@@ -246,11 +246,11 @@ class Embeddings:
     @property
     def dim(self):
         """Values of a global embedding, as many as the model gives each."""
-        return self.parts["global"].shape[1]
+        return self.arrays["global"].shape[1]
 
     @property
     def dims(self):
-        return {name: array.shape[1] for name, array in self.parts.items()}
+        return {name: array.shape[1] for name, array in self.arrays.items()}
 
     def rows(self, name, start=0, stop=None):
         """Rows ``start`` to ``stop`` of an embedding as they are stored: float32, (b, d).
@@ -258,7 +258,7 @@ class Embeddings:
         Raises:
             InputError: a row holds NaN or infinity.
         """
-        rows = np.asarray(self.parts[name][start:stop], np.float32)
+        rows = np.asarray(self.arrays[name][start:stop], np.float32)
         check_finite(rows, self.items, start, embedding_path(self.path, name))
         return rows
 

@@ -57,7 +57,7 @@ def test_queries_are_prepared_as_the_catalogue_was(
         + ["--device", "cpu"]
     )
     rows = Embeddings.load(tmp_path)
-    assert equal(encoded, [rows.parts[part] for part in ("global", "title", "image")])
+    assert equal(encoded, [rows.arrays[part] for part in ("global", "title", "image")])
     # Not because of the sizes alone: they are stored larger than the model sees them.
     assert (hub.stored_image_size, hub.fit, hub.geometry.image_size) == (40, "pad", 32)
 

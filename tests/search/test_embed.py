@@ -35,7 +35,7 @@ def whole(model_folder, data_bin, tmp_path_factory):
 def assert_equal(one, other, tolerance=0.0):
     assert one.ids == other.ids
     for part in EMBEDDINGS:
-        assert np.allclose(one.parts[part], other.parts[part], rtol=0, atol=tolerance), part
+        assert np.allclose(one.arrays[part], other.arrays[part], rtol=0, atol=tolerance), part
 
 
 def test_rows_are_the_items_of_the_split(whole, data_bin, model_folder, capsys):
@@ -46,8 +46,8 @@ def test_rows_are_the_items_of_the_split(whole, data_bin, model_folder, capsys):
     assert whole.meta["checkpoint"] == str(model_folder.resolve())
     assert whole.meta["untrained"] is False
     for part in EMBEDDINGS:
-        assert np.allclose(np.linalg.norm(whole.parts[part], axis=1), 1, atol=1e-5)
-        assert len(np.unique(whole.parts[part], axis=0)) > 10
+        assert np.allclose(np.linalg.norm(whole.arrays[part], axis=1), 1, atol=1e-5)
+        assert len(np.unique(whole.arrays[part], axis=0)) > 10
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
@@ -86,8 +86,8 @@ def test_splits_follow_one_another(whole, model_folder, data_bin, tmp_path):
     valid = embedded(model_folder, data_bin, tmp_path / "valid", "--split", "valid")
     assert both.ids == valid.ids + whole.ids
     for part in EMBEDDINGS:
-        assert np.allclose(both.parts[part][:14], valid.parts[part], atol=1e-6)
-        assert np.allclose(both.parts[part][14:], whole.parts[part], atol=1e-6)
+        assert np.allclose(both.arrays[part][:14], valid.arrays[part], atol=1e-6)
+        assert np.allclose(both.arrays[part][14:], whole.arrays[part], atol=1e-6)
 
 
 def test_shards_are_read_as_one_split(whole, model_folder, data_bin, tmp_path):
@@ -124,7 +124,7 @@ def test_splits_with_other_columns(model_folder, data_bin, tmp_path, bind):
 
 def test_float16_is_half_the_size_and_nearly_the_same(whole, model_folder, data_bin, tmp_path):
     half = embedded(model_folder, data_bin, tmp_path, "--split", "train", "--dtype", "float16")
-    assert half.parts["global"].dtype == np.float16
+    assert half.arrays["global"].dtype == np.float16
     assert_equal(half, whole, 1e-3)
 
 
@@ -133,7 +133,7 @@ def test_bfloat16_computes_nearly_the_same(whole, model_folder, data_bin, tmp_pa
         model_folder, data_bin, tmp_path, "--split", "train", "--compute-dtype", "bfloat16"
     )
     assert_equal(low, whole, 0.05)
-    assert not np.array_equal(low.parts["global"], whole.parts["global"])
+    assert not np.array_equal(low.arrays["global"], whole.arrays["global"])
 
 
 def test_auto_computes_in_the_precision_that_is_faster(
@@ -145,7 +145,7 @@ def test_auto_computes_in_the_precision_that_is_faster(
     auto = embedded(model_folder, data_bin, tmp_path / "auto", *options, "auto")
     low = embedded(model_folder, data_bin, tmp_path / "low", *options, "bfloat16")
     assert_equal(auto, low)
-    assert not np.array_equal(auto.parts["global"], whole.parts["global"])
+    assert not np.array_equal(auto.arrays["global"], whole.arrays["global"])
 
 
 def test_untrained_is_another_model_of_the_same_size_and_seeded(
@@ -161,9 +161,9 @@ def test_untrained_is_another_model_of_the_same_size_and_seeded(
     assert_equal(drawn[0], drawn[1])
     assert drawn[0].meta["untrained"] is True
     for part in EMBEDDINGS:
-        assert drawn[0].parts[part].shape == whole.parts[part].shape
-        assert not np.allclose(drawn[0].parts[part], whole.parts[part], atol=1e-3)
-        assert not np.allclose(drawn[0].parts[part], drawn[2].parts[part], atol=1e-3)
+        assert drawn[0].arrays[part].shape == whole.arrays[part].shape
+        assert not np.allclose(drawn[0].arrays[part], whole.arrays[part], atol=1e-3)
+        assert not np.allclose(drawn[0].arrays[part], drawn[2].arrays[part], atol=1e-3)
 
 
 def test_a_run_that_was_cut_off_leaves_what_was_there(
@@ -273,7 +273,7 @@ def test_queries_by_one_modality_alone_are_what_the_hub_makes_of_it(
         assert alone.ids == whole.ids
         assert alone.meta["only"] == name
         for part, expected in zip(EMBEDDINGS, hub.encode(*given[name])):
-            np.testing.assert_allclose(alone.parts[part], expected, atol=1e-5)
+            np.testing.assert_allclose(alone.arrays[part], expected, atol=1e-5)
     # No word of the titles is left for the lexical similarity.
     assert set(Embeddings.load(folders["image"]).titles()) == {""}
     assert Embeddings.load(folders["title"]).titles() == titles

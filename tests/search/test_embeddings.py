@@ -29,11 +29,11 @@ def test_round_trip(tmp_path, dtype, tolerance):
     assert read.meta["checkpoint"] == "c.pt"
     assert read.meta["dim"] == 5
     for part, array in zip(EMBEDDINGS, written):
-        assert read.parts[part].dtype == dtype
-        assert isinstance(read.parts[part], np.memmap)
-        assert not read.parts[part].flags.writeable
-        np.testing.assert_allclose(read.parts[part], normalise(array), atol=tolerance)
-    assert not read.parts["title"][3].any()
+        assert read.arrays[part].dtype == dtype
+        assert isinstance(read.arrays[part], np.memmap)
+        assert not read.arrays[part].flags.writeable
+        np.testing.assert_allclose(read.arrays[part], normalise(array), atol=tolerance)
+    assert not read.arrays["title"][3].any()
     stretches = list(read.blocks("image", size=3))
     assert [start for start, _ in stretches] == [0, 3, 6]
     np.testing.assert_array_equal(np.concatenate([r for _, r in stretches]), read.rows("image"))
@@ -62,7 +62,7 @@ def test_two_writers_share_the_files(tmp_path):
         second.finish()
     first.finish()
     np.testing.assert_allclose(
-        Embeddings.load(tmp_path).parts["global"], normalise(written[0]), atol=1e-6
+        Embeddings.load(tmp_path).arrays["global"], normalise(written[0]), atol=1e-6
     )
 
 

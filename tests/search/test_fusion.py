@@ -252,7 +252,7 @@ def test_single_part_ranks_by_plain_cosine(tmp_path, folders, part):
     for q in range(12):
         here = found.rows[q] >= 0
         np.testing.assert_array_equal(found.scores[q][here], found.similarities[q][here][:, column])
-        present = folders["items"].parts[part].any(axis=1)
+        present = folders["items"].arrays[part].any(axis=1)
         best = np.sort(cosines[q][present])[::-1][:5]
         if here.any():
             np.testing.assert_allclose(found.scores[q], best, atol=1e-5)
@@ -382,7 +382,7 @@ def test_bad_input_ends_with_one_line(tmp_path, folders, capsys):
 
 def test_direct_query(tmp_path, folders, capsys, monkeypatch):
     build_index([folders["items"].path], tmp_path / "x")
-    position = int(np.flatnonzero(folders["items"].parts["title"].any(axis=1))[3])
+    position = int(np.flatnonzero(folders["items"].arrays["title"].any(axis=1))[3])
     asked = {}
 
     def embed(checkpoint, title, image, digest, features):

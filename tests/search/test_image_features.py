@@ -92,10 +92,10 @@ def test_image_embeddings_are_joined(model_folder, data, tmp_path, network):
     }  # fmt: skip
     assert plain.meta["features"] is None
     features = Features.open(data, ["test", "train"])[:]
-    expected = join(features, plain.parts["image"])
-    np.testing.assert_allclose(joined.parts["image"], expected, atol=1e-6)
+    expected = join(features, plain.arrays["image"])
+    np.testing.assert_allclose(joined.arrays["image"], expected, atol=1e-6)
     for name in ("global", "title"):
-        np.testing.assert_array_equal(joined.parts[name], plain.parts[name])
+        np.testing.assert_array_equal(joined.arrays[name], plain.arrays[name])
 
 
 def test_only_what_has_its_image_has_features(model_folder, data, tmp_path):
@@ -103,9 +103,9 @@ def test_only_what_has_its_image_has_features(model_folder, data, tmp_path):
     embedded(model_folder, data, tmp_path / "whole", "test", *also)
     image, title = (Embeddings.load(tmp_path / name) for name in ("image", "title"))
     features = Features.open(data, ["test"])[:]
-    own = image.parts["image"][:, 5:]
-    np.testing.assert_allclose(image.parts["image"], join(features, own), atol=1e-6)
-    assert not title.parts["image"].any()
+    own = image.arrays["image"][:, 5:]
+    np.testing.assert_allclose(image.arrays["image"], join(features, own), atol=1e-6)
+    assert not title.arrays["image"].any()
     assert title.dims == image.dims == {"global": 32, "title": 32, "image": 37}
 
 
@@ -123,11 +123,11 @@ def test_the_hub_gives_what_the_command_does(model_folder, data, data_bin, tmp_p
     images = [data_bin.parent / "images" / name for name in rows.items.column("image")]
     found = hub.encode(titles, images, batch_size=5, features=network)
     for name, array in zip(EMBEDDINGS, found):
-        np.testing.assert_allclose(array, rows.parts[name], atol=1e-5)
+        np.testing.assert_allclose(array, rows.arrays[name], atol=1e-5)
     mixed = hub.encode(titles[:2], [None, images[1]], features=network)
     assert mixed[2].shape == (2, 37)
     assert not mixed[2][0].any()
-    np.testing.assert_allclose(mixed[2][1], rows.parts["image"][1], atol=1e-5)
+    np.testing.assert_allclose(mixed[2][1], rows.arrays["image"][1], atol=1e-5)
 
 
 @pytest.fixture

@@ -108,11 +108,11 @@ def test_a_baseline_embeds_and_is_searched(data_bin, trained, tmp_path, name):
     out, hits = tmp_path / "embeddings", tmp_path / "hits.tsv"
     call(embed, "--checkpoint", folder, "--data", data_bin, "--split", "test", "--out", out)
     embeddings = Embeddings.load(out)
-    rows = embeddings.parts["global"]
+    rows = embeddings.arrays["global"]
     assert embeddings.dim == DIM[name]
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    assert not np.any(embeddings.parts["title"])
-    assert not np.any(embeddings.parts["image"])
+    assert not np.any(embeddings.arrays["title"])
+    assert not np.any(embeddings.arrays["image"])
 
     plain = ["--transform", "none", "--calibration", "none", "--fusion", "max"]
     plain += ["--weights", 1, 1, 1]
