@@ -254,7 +254,7 @@ def test_the_pipeline_on_s3_writes_what_it_writes_on_disk(
     )
     one, other = (Embeddings.load(tmp_path / name, verify=True) for name in ("s3", "disk"))
     assert one.ids == other.ids
-    assert all((one.parts[name] == other.parts[name]).all() for name in one.parts)
+    assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
     relist.main(
         [f"{url}/train.tsv", "--image-root", f"{url}/images", "--out", f"{url}/queries"]
         + ["--products", "5", "--num-workers", "1"]
