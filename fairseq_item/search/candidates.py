@@ -176,6 +176,18 @@ class Candidates:
         return rough
 
 
+def whole(batch):
+    """Which queries have what recall was measured with: words, where these count, and embeddings.
+
+    A photo alone has its nearest items all over the lists, which are made of all embeddings.
+
+    Returns:
+        (q,) bool.
+    """
+    dense = batch.has[:, : len(EMBEDDINGS)].any(axis=1)
+    return dense & batch.has[:, -1] if "lexical" in batch.names else dense
+
+
 class _Words:
     """Products of a batch's titles with titles of the index.
 

@@ -166,6 +166,14 @@ class Batch:
         other._aim()
         return other
 
+    def some(self, which):
+        """The queries at some positions."""
+        other = copy(self)
+        other.queries = {name: rows[which] for name, rows in self.queries.items()}
+        other.has, other.present = self.has[which], self.present[which]
+        other.exclude = self.exclude[which]
+        return other
+
     def __len__(self):
         return len(self.exclude)
 

@@ -139,6 +139,20 @@ def best_of(found, width):
     return Pairs(query[order], row[order], score[order], similarities[order])
 
 
+def together(found):
+    """The answers to the queries of a batch that were searched apart.
+
+    Args:
+        found: of (positions of some queries, their ``Pairs``).
+    """
+    found = [(which[pairs.query], pairs) for which, pairs in found]
+    query = np.concatenate([which for which, _ in found])
+    order = np.argsort(query, kind="stable")
+    names = "row", "score", "similarities"
+    arrays = [np.concatenate([getattr(pairs, name) for _, pairs in found]) for name in names]
+    return Pairs(query[order], *(array[order] for array in arrays))
+
+
 def within(exclude, start, count):
     """Positions ``exclude`` as a part of ``count`` items from ``start`` on has them; -1 outside."""
     inside = (exclude >= start) & (exclude < start + count)

@@ -12,13 +12,14 @@ from fairseq_item.progress import progress
 from fairseq_item.search.approximate import search_lists
 from fairseq_item.search.build import check_same_model
 from fairseq_item.search.calibration import Uncalibrated
+from fairseq_item.search.candidates import whole
 from fairseq_item.search.collapse import product_search
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
 from fairseq_item.search.fusion import Batch, Fuser, own_settings, rank
 from fairseq_item.search.hits import SIMILARITIES, Hit, number
 from fairseq_item.search.index_meta import embedding_dims
-from fairseq_item.search.joined import best_of, within
+from fairseq_item.search.joined import best_of, together, within
 from fairseq_item.search.query_model import QueryModel
 
 # Queries worked on at a time, and answers.
@@ -78,7 +79,7 @@ def fused_search(
         device: "cpu", or the GPU that compares; of no use to approximate indexes.
 
     Where the index was opened for a recall, searches by its own weights are approximate; others,
-    and those among some items only, are exact.
+    those among some items only, and those of queries without a title are exact.
 
     Raises:
         InputError: the index has no lexical similarity and is asked for it.
@@ -121,9 +122,12 @@ def fused_search(
 
 
 def _search_part(batch, near, device):
-    """The best of a batch of queries: ``Pairs``; ``near``: among candidates."""
+    """The best of a batch of queries: ``Pairs``; ``near``: among candidates, where that will do."""
     if near:
-        return batch.index.candidates.search(batch)
+        asked = whole(batch)
+        which = np.flatnonzero(asked), np.flatnonzero(~asked)
+        found = batch.index.candidates.search, partial(search_exactly, device=device)
+        return together((some, do(batch.some(some))) for some, do in zip(which, found) if len(some))
     return search_exactly(batch, device) if batch.index.exact else search_lists(batch)
 
 

@@ -11,6 +11,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.search import candidate_lists, recall
 from fairseq_item.search.build import build_index
 from fairseq_item.search.candidate_lists import KINDS, bytes_of, default_lists
+from fairseq_item.search.candidates import Setting
 from fairseq_item.search.change import change_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.filters import narrowed
@@ -139,6 +140,20 @@ def test_a_changed_index_is_prepared_anew(made, tmp_path):
     assert index.meta["approximate"]["kind"] == "opq"
     exact = fused_search(ItemIndex.load(tmp_path / "index"), asked, 10)
     assert share(fused_search(index, asked, 10), exact) >= 0.85
+
+
+def test_queries_without_words_are_searched_exactly(made):
+    queries = Embeddings.load(made / "q").queries()
+    queries["lexical"] = [title * (i % 3 > 0) for i, title in enumerate(queries["lexical"])]
+    without = [not title for title in queries["lexical"]]
+    exact, near = ItemIndex.load(made / "opq"), ItemIndex.load(made / "opq", recall=0)
+    near.candidates.setting = Setting(1, 1, 1, 1, 1)
+    right, found = (fused_search(index, queries, 5) for index in (exact, near))
+    np.testing.assert_array_equal(found.rows[without], right.rows[without])
+    np.testing.assert_array_equal(found.scores[without], right.scores[without])
+    rest = [not one for one in without]
+    assert (found.rows[rest] != right.rows[rest]).any()
+    assert (found.rows[rest, 0] >= 0).all()
 
 
 def test_other_weights_and_filters_search_exactly(made):
