@@ -46,14 +46,15 @@ def held():
             ("RssAnon", "RssFile", "VmHWM")]  # fmt: skip
 
 
-def ask(index, queries, recall, out):
-    """Open an index and answer all queries; what it took goes to stdout as JSON."""
+def ask(index, queries, recall, out, most):
+    """Open an index and answer queries, so many at most; what it took goes to stdout as JSON."""
     opened = time.perf_counter()
     index = ItemIndex.load(index, recall=recall)
     opened = time.perf_counter() - opened
     queries = Embeddings.load(queries)
-    size = QUERIES_A_TIME if recall is not None else len(queries)
-    blocks = [queries.queries(i, i + size) for i in range(0, len(queries), size)]
+    count = min(most, len(queries))
+    size = QUERIES_A_TIME if recall is not None else count
+    blocks = [queries.queries(i, min(i + size, count)) for i in range(0, count, size)]
     begun, spent = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(THREADS if recall is not None else 1) as pool:
         rows = list(pool.map(lambda block: fused_search(index, block, K).rows, blocks))
@@ -63,11 +64,11 @@ def ask(index, queries, recall, out):
     print(json.dumps({**took, **names, "open_seconds": opened}))
 
 
-def searched(index, queries, recall, out):
+def searched(index, queries, recall, out, most):
     """:func:`ask` in a process of its own: what it took, and the rows found."""
     threads = "1" if recall is not None else str(os.cpu_count())
     wanted = [] if recall is None else ["--recall", recall]
-    asked = ["--ask", index, "--queries", queries, "--out", out, *wanted]
+    asked = ["--ask", index, "--queries", queries, "--out", out, "--asked", most, *wanted]
     done = measure("approximate", *asked, OMP_NUM_THREADS=threads)
     return json.loads(done.output), np.load(out)
 
@@ -107,7 +108,7 @@ def compare(work, items, queries, args):
     turns = {name: [] for name in contestants}
     for turn in range(args.repeats):
         for name, (folder, recall) in contestants.items():
-            took, rows = searched(folder, queries, recall, work / "rows.npy")
+            took, rows = searched(folder, queries, recall, work / "rows.npy", args.asked)
             if name == "exact":
                 exact = rows
             turns[name].append({**took, "recall": float(np.mean(shares(rows, exact)))})
@@ -141,6 +142,7 @@ def main(argv=None):
     p = parser(__doc__)
     p.add_argument("--items", metavar="DIR", help="embeddings of the products")
     p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
+    p.add_argument("--asked", type=positive, default=2000, help="of the queries, at most")
     p.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     p.add_argument("--recall", type=fraction, help="default: 0.95")
     p.add_argument("--workers", type=positive, default=2, help="processes that build")
@@ -148,7 +150,7 @@ def main(argv=None):
     p.add_argument("--ask", metavar="INDEX", help="only search this one: a process of its own")
     args = p.parse_args(argv)
     if args.ask:
-        return ask(args.ask, args.queries, args.recall, args.out)
+        return ask(args.ask, args.queries, args.recall, args.out, args.asked)
     args.recall = 0.95 if args.recall is None else args.recall
     Path(args.out).mkdir(parents=True, exist_ok=True)
     if args.quick:
@@ -162,7 +164,10 @@ def main(argv=None):
             write_embeddings(items, count, count // 3, 32 if args.quick else 256, 1, "i")
             write_embeddings(queries, 100 if args.quick else 1000, count // 3,
                              32 if args.quick else 256, 2, "q")  # fmt: skip
-        counts = {"products": len(Embeddings.load(items)), "queries": len(Embeddings.load(queries))}
+        counts = {
+            "products": len(Embeddings.load(items)),
+            "queries": min(args.asked, len(Embeddings.load(queries))),
+        }
         found = compare(work, items, queries, args)
     write(args.out, args.name, {**counts, "recall": args.recall, "searches": found}, table(found))
 

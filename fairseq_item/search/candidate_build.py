@@ -55,7 +55,7 @@ def write_candidates(work, index, asked, seed, workers):
         {name: index.vectors[name].shape for name in scales},
         scales,
     )
-    words = bool(fuser.weights[-1])
+    words = bool(fuser.weights[-1] and index.present[:, -1].any())
     kind, how = asked["kind"], {"lists": asked["lists"], "on_disk": asked["on_disk"]}
     factory = write_lists(source, rows, work, kind, **how, workers=workers, seed=seed)
     if words:

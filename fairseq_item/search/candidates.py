@@ -110,6 +110,17 @@ class Candidates:
         postings = Postings.open(folder, len(present)) if built["words"] else None
         return cls(lists, built["scales"], codes, postings)
 
+    def whole(self, batch):
+        """Which queries have what recall is measured with: embeddings, and words if items have any.
+
+        A photo alone has its nearest items all over the lists, which are of all embeddings.
+
+        Returns:
+            (q,) bool.
+        """
+        dense = batch.has[:, : len(EMBEDDINGS)].any(axis=1)
+        return dense if self.postings is None else dense & batch.has[:, -1]
+
     def search(self, batch, setting=None):
         """The best of a batch of queries (``fusion.Batch``) among the candidates: ``Pairs``."""
         setting, count = setting or self.setting, len(batch)
@@ -117,19 +128,16 @@ class Candidates:
         vectors = self._vectors(batch)
         near = self._near(vectors, setting, more)
         tables = self._tables(vectors)
-        words = batch.queries["lexical"] if "lexical" in batch.names else None
+        words = batch.queries["lexical"] if self.postings is not None else None
         weights = _Words(words, batch.index.lexical) if words is not None else None
         found, totals = [], np.zeros(len(batch.index), np.float32)
         for query in range(count):
-            rows = near[query][near[query] >= 0] if batch.has[query, :3].any() else near[0][:0]
-            if words is not None and words.indptr[query] < words.indptr[query + 1]:
-                some = slice(words.indptr[query], words.indptr[query + 1])
+            rows = near[query][near[query] >= 0]
+            if words is not None:
+                some = slice(*words.indptr[query : query + 2])
+                terms = words.indices[some], words.data[some]
                 by_words = self.postings.best(
-                    words.indices[some],
-                    words.data[some],
-                    setting.postings,
-                    setting.wordy * more,
-                    totals,
+                    *terms, setting.postings, setting.wordy * more, totals
                 )
                 rows = np.concatenate([rows, by_words])
             rows = np.unique(rows)
@@ -174,18 +182,6 @@ class Candidates:
         if weights is not None:
             rough += np.float32(scales[-1]) * weights.products(query, rows)
         return rough
-
-
-def whole(batch):
-    """Which queries have what recall was measured with: words, where these count, and embeddings.
-
-    A photo alone has its nearest items all over the lists, which are made of all embeddings.
-
-    Returns:
-        (q,) bool.
-    """
-    dense = batch.has[:, : len(EMBEDDINGS)].any(axis=1)
-    return dense & batch.has[:, -1] if "lexical" in batch.names else dense
 
 
 class _Words:

@@ -30,16 +30,15 @@ ENOUGH = 0.9975
 VECTOR, POSTING, LINK, ROUGH, EXACT = 0.03, 0.02, 3.0, 1.0, 8.0
 
 
-def settings(candidates, count, words):
+def settings(candidates, count):
     """Settings worth a try, the cheapest first: list of ``Setting``.
 
     Args:
         candidates: ``Candidates``.
         count: number of items.
-        words: whether there are candidates by words.
     """
     lists = candidates.ivf.nlist if candidates.ivf is not None else None
-    found = {}
+    words, found = candidates.postings is not None, {}
     for step, kept, some in product(range(STEPS), KEPT, POSTINGS if words else (0,)):
         near = round(kept * FIRST * WIDER**step)
         visits = min(lists, 1 << step) if lists else IN_VIEW << step
@@ -68,16 +67,20 @@ def measure(index, candidates, seed=1, queries=None):
     plain, asked = as_queries(index, rows)
     fuser = Fuser(*own_settings(index.meta).values(), index.calibrations)
     batch = Batch(plain, fuser, asked, ANSWERS, rows)
+    batch = batch.some(np.flatnonzero(candidates.whole(batch)))
+    tried = settings(candidates, len(index))
+    if not len(batch):  # no item has what candidates are searched for: all searches are exact
+        return [{**asdict(tried[0]), "recall": 1.0, "error": 0.0}]
     right = _pairs(search_exactly(batch), len(index))
-    counts = np.bincount(right // len(index), minlength=len(rows))
+    counts = np.bincount(right // len(index), minlength=len(batch))
     best, table = -1.0, []
-    for setting in settings(candidates, len(index), "lexical" in batch.names):
+    for setting in tried:
         found = _pairs(candidates.search(batch, setting), len(index))
-        hits = np.bincount(np.intersect1d(found, right) // len(index), minlength=len(rows))
+        hits = np.bincount(np.intersect1d(found, right) // len(index), minlength=len(batch))
         shares = hits[counts > 0] / counts[counts > 0]
         recall = float(shares.mean()) if len(shares) else 1.0
         if recall > best:
-            error = float(shares.std() / max(1, len(shares)) ** 0.5) if len(shares) else 0.0
+            error = float(shares.std() / len(shares) ** 0.5) if len(shares) else 0.0
             table.append({**asdict(setting), "recall": round(recall, 5), "error": round(error, 5)})
             best = recall
         if recall >= ENOUGH:

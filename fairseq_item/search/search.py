@@ -12,7 +12,6 @@ from fairseq_item.progress import progress
 from fairseq_item.search.approximate import search_lists
 from fairseq_item.search.build import check_same_model
 from fairseq_item.search.calibration import Uncalibrated
-from fairseq_item.search.candidates import whole
 from fairseq_item.search.collapse import product_search
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings
 from fairseq_item.search.exact import search_exactly
@@ -124,7 +123,7 @@ def fused_search(
 def _search_part(batch, near, device):
     """The best of a batch of queries: ``Pairs``; ``near``: among candidates, where that will do."""
     if near:
-        asked = whole(batch)
+        asked = batch.index.candidates.whole(batch)
         which = np.flatnonzero(asked), np.flatnonzero(~asked)
         found = batch.index.candidates.search, partial(search_exactly, device=device)
         return together((some, do(batch.some(some))) for some, do in zip(which, found) if len(some))

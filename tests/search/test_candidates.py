@@ -156,6 +156,22 @@ def test_queries_without_words_are_searched_exactly(made):
     assert (found.rows[rest, 0] >= 0).all()
 
 
+def test_a_catalogue_without_titles(made, tmp_path):
+    source = Embeddings.load(made / "i")
+    items = [{"id": name} for name in source.ids]
+    with EmbeddingWriter(tmp_path / "bare", items, source.dims) as writer:
+        writer.write(0, *(source.rows(name) for name in EMBEDDINGS))
+        writer.finish()
+    build_index([tmp_path / "bare"], tmp_path / "index", approximate={**ASKED, "kind": "ivf-pq"})
+    assert not (tmp_path / "index" / "postings.rows.npy").exists()
+    queries = Embeddings.load(made / "q").queries()
+    exact, near = (
+        fused_search(ItemIndex.load(tmp_path / "index", recall=asked), queries, 10)
+        for asked in (None, 0.9)
+    )
+    assert share(near, exact) >= 0.85
+
+
 def test_other_weights_and_filters_search_exactly(made):
     queries = Embeddings.load(made / "q").queries()
     exact, near = ItemIndex.load(made / "ivf-pq"), ItemIndex.load(made / "ivf-pq", recall=0)
