@@ -44,9 +44,7 @@ RULES = {
 
 def main(argv=None):
     p = Parser(__doc__)
-    p.add_argument(
-        "embeddings", help="folder of index and query, embeddings of products with title and image"
-    )
+    p.add_argument("embeddings", help="folder of index and query: products with title and image")
     p.add_argument("truth", help="TSV of query_id and item_id")
     p.add_argument("--all-queries", action="store_true", help="the truth is of dev queries alone")
     p.add_argument("--sizes", type=positive, nargs="+", default=[100, 200, 300, 500, 1000, 2000])
