@@ -11,7 +11,7 @@ OUT ?= quickstart
 JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test test-fast test-long robustness soak lint quickstart smoke benchmark gpu docs clean
+.PHONY: setup test test-fast test-long robustness soak kill-training lint quickstart smoke benchmark gpu docs clean
 
 setup: $(VENV)/.ready
 
@@ -32,10 +32,18 @@ test-long: setup
 robustness: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal tests/robustness
 
-# Half an hour of random kills over packing, embedding, indexing and searching 100,000 products.
+# Half an hour of random kills over packing, embedding, indexing and searching 100,000 products;
+# less: make soak PRODUCTS=5000 MINUTES=10.
 MODEL ?= $(OUT)/model
+PRODUCTS ?= 100000
+MINUTES ?= 30
 soak: setup
-	$(VENV)/bin/python tests/robustness/soak.py --out soak --model $(MODEL)
+	$(VENV)/bin/python tests/robustness/soak.py --out soak --model $(MODEL) \
+	    --products $(PRODUCTS) --minutes $(MINUTES)
+
+# Training that is killed and resumed, beside training left alone: equal digit by digit.
+kill-training: setup
+	$(VENV)/bin/python -W ignore -m tests.robustness.kill_training --out kill-training
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -65,4 +73,4 @@ docs: setup
 	$(VENV)/bin/mkdocs build --strict
 
 clean:
-	rm -rf quickstart reproduce-smoke benchmark site build *.egg-info
+	rm -rf quickstart reproduce-smoke benchmark soak kill-training site build *.egg-info

@@ -1,11 +1,13 @@
 """Pack, embed, index and search while processes are killed at random, again and again.
 
     make soak                                     # half an hour, 100,000 products
+    make soak PRODUCTS=5000 MINUTES=10
     python tests/robustness/soak.py --out soak --model quickstart/model --products 5000 --minutes 10
 
 An undisturbed run gives the bytes that every disturbed one has to end with. Meanwhile a service
 answers from an index that is replaced in every round; its memory is read after each. Writes
-``soak.jsonl``, a line a round; exit status 1 where bytes differ or a query failed.
+``soak.jsonl``, a line a round, the undisturbed one first, with the seconds of each stage; exit
+status 1 where bytes differ or a query failed.
 """
 
 import hashlib
@@ -103,16 +105,18 @@ def finish(words, times, rng, kills):
 
 
 def go_through(inputs, out, index, times, rng, kills):
-    """All stages, each finished in the end; returns the kills."""
+    """All stages, each finished in the end; returns the kills, and stage -> seconds."""
     title = out / "data" / "title"
     title.mkdir(parents=True)
     for name in ("dict.txt", "bpe.model"):
         shutil.copy(inputs / "model" / name, title)
-    return sum(
-        finish(words, times, rng, kills)
-        for stage in STAGES
-        for words in commands(stage, inputs, out, index)
-    )
+    done, seconds = 0, {}
+    for stage in STAGES:
+        begun = time.monotonic()
+        for words in commands(stage, inputs, out, index):
+            done += finish(words, times, rng, kills)
+        seconds[stage] = round(time.monotonic() - begun, 1)
+    return done, seconds
 
 
 def digests(*folders):
@@ -164,31 +168,42 @@ def main(argv=None):
     p.add_argument("--out", required=True, metavar="DIR", help="an empty or new folder")
     p.add_argument("--model", required=True, metavar="DIR", help="a trained model's folder")
     p.add_argument("--products", type=positive, default=100_000)
-    p.add_argument("--minutes", type=positive, default=30)
+    p.add_argument(
+        "--minutes", type=positive, default=30,
+        help="in all; after the first, a round as long as the last has to fit in",
+    )  # fmt: skip
     p.add_argument("--seed", type=int, default=1)
     args = p.parse_args(argv)
     out, rng, times = Path(args.out), random.Random(args.seed), {}
     inputs, index = out / "inputs", out / "index"
-    write_inputs(inputs, args.model, args.products, rng)
-    go_through(inputs, out / "whole", index, times, rng, kills=0)
-    expected = digests(out / "whole", index)
-    service, end, wrong, number = Service(index, inputs / "model"), 60 * args.minutes, 0, 0
     begun = time.monotonic()
-    while time.monotonic() - begun < end:
-        number += 1
-        again = out / "again"
-        killed = go_through(inputs, again, index, times, rng, KILLS)
+
+    def minutes():
+        return (time.monotonic() - begun) / 60
+
+    def tell(**line):
+        line = json.dumps({"minutes": round(minutes(), 1), **line})
+        with open(out / "soak.jsonl", "a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        say(line)
+
+    write_inputs(inputs, args.model, args.products, rng)
+    _, seconds = go_through(inputs, out / "whole", index, times, rng, kills=0)
+    expected = digests(out / "whole", index)
+    tell(round=0, products=args.products, seconds=seconds)
+    service, wrong, number, last = Service(index, inputs / "model"), 0, 0, 0
+    while not number or minutes() + last < args.minutes:
+        number, start, again = number + 1, minutes(), out / "again"
+        killed, seconds = go_through(inputs, again, index, times, rng, KILLS)
         same = digests(again, index) == expected
         wrong += not same
-        line = {
-            "round": number, "minutes": round((time.monotonic() - begun) / 60, 1), "killed": killed,
-            "same bytes": same, "answered": service.answered, "failed": len(service.failures),
-            "service MiB": round(service.memory()),
-        }  # fmt: skip
-        with open(out / "soak.jsonl", "a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
-        say(json.dumps(line))
+        tell(**{
+            "round": number, "killed": killed, "same bytes": same, "answered": service.answered,
+            "failed": len(service.failures), "service MiB": round(service.memory()),
+            "seconds": seconds,
+        })  # fmt: skip
         shutil.rmtree(again)
+        last = minutes() - start
     service.end()
     sys.exit(bool(wrong or service.failures or not service.answered))
 
