@@ -18,16 +18,16 @@ from fairseq_item.search.fusion import Batch, Fuser, own_settings
 from fairseq_item.search.item_queries import as_queries
 
 QUERIES, ANSWERS = 256, 10
-# Each step visits twice as many lists and words, and keeps half as many candidates again; words are
-# cheaper to visit than vectors, how much of them is worth while differs between catalogues.
+# Each step visits twice as many lists and words, and keeps half as many candidates again. How much
+# of each is worth while differs between catalogues. First scores are good: few need exact ones.
 STEPS = 11
-FIRST, WIDER, KEPT = 20, 1.5, (0.5, 1)
-POSTINGS = (1000, 8000, 64_000)
+NEAR, WIDER, WORDY, SCORED = (10, 20), 1.5, 6, 20
+POSTINGS = (1000, 4000, 16_000)
 IN_VIEW = 16  # of a graph, to begin with
 ENOUGH = 0.9975
 # Microseconds: of a vector visited, a posting, a link followed, and a candidate that is scored at
 # first and exactly. Only their ratios count.
-VECTOR, POSTING, LINK, ROUGH, EXACT = 0.03, 0.02, 3.0, 1.0, 8.0
+VECTOR, POSTING, LINK, ROUGH, EXACT = 0.03, 0.02, 3.0, 1.5, 8.0
 
 
 def settings(candidates, count):
@@ -39,13 +39,16 @@ def settings(candidates, count):
     """
     lists = candidates.ivf.nlist if candidates.ivf is not None else None
     words, found = candidates.postings is not None, {}
-    for step, kept, some in product(range(STEPS), KEPT, POSTINGS if words else (0,)):
-        near = round(kept * FIRST * WIDER**step)
+    for step, first, some in product(range(STEPS), NEAR, POSTINGS if words else (0,)):
+        near = round(first * WIDER**step)
+        wordy, scored = WORDY * near * words, SCORED + near // 4
+        if candidates.codes is None:
+            wordy, scored = near * words, near * (1 + words)  # there is no first score
         visits = min(lists, 1 << step) if lists else IN_VIEW << step
-        setting = Setting(visits, near, min(some << step, 20 * count), 2 * near * words, near)
+        setting = Setting(visits, near, min(some << step, 20 * count), wordy, scored)
         each = VECTOR * count / lists if lists else LINK
         cost = visits * each + POSTING * setting.postings
-        found[setting] = cost + ROUGH * (near + setting.wordy) + EXACT * near
+        found[setting] = cost + ROUGH * (near + wordy) + EXACT * scored
     return sorted(found, key=found.get)
 
 
