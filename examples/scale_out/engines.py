@@ -6,6 +6,8 @@ Writes ``engines.json`` to --out: for each task, engine and number of workers
 
 - ``seconds`` in all, with the start of the processes,
 - ``products_per_second`` in the second half of the work, when all workers are at it,
+- ``worker_cpu_ms`` and ``writer_cpu_ms``: milliseconds of processor a product, of the workers' work and of
+  the process that writes, which the machine's other work changes little,
 - ``worker_mib``: the largest memory that a worker process ever had (resident set),
 - ``digest`` of what was written, which must be one for all; the script ends with 1 if it is not,
 
@@ -39,37 +41,40 @@ from fairseq_item.search.embed import open_products
 from fairseq_item.search.embed_tasks import RunEmbedder, embed_by, packed
 
 INPUTS = 500  # that nothing is done with
+ATTEMPTS = 5  # to start Ray
 
 
 class Watched:
     """An engine that notes when results came, and the memory of who made them."""
 
     def __init__(self, engine):
-        self.engine, self.times, self.kib = engine, [], 0
+        self.engine, self.times, self.kib, self.cpu = engine, [], 0, 0.0
 
     def map(self, function, inputs):
         """As of the engine."""
-        for result, kib in self.engine.map(Measured(function), inputs):
+        for result, kib, cpu in self.engine.map(Measured(function), inputs):
             self.times.append(time.perf_counter())
-            self.kib = max(self.kib, kib)
+            self.kib, self.cpu = max(self.kib, kib), self.cpu + cpu
             yield result
 
     def rate(self, products):
         """Products a second between the result in the middle and the last."""
-        half = len(self.times) // 2
+        half = (len(self.times) - 1) // 2
         part = (len(self.times) - 1 - half) / len(self.times)
-        return products * part / (self.times[-1] - self.times[half])
+        return products * part / (self.times[-1] - self.times[half]) if part else 0.0
 
 
 class Measured:
-    """A function that also tells the peak memory of its process, in KiB."""
+    """A function that also tells its process' peak memory in KiB, and the seconds of processor."""
 
     def __init__(self, function):
         self.function = function
 
     def __call__(self, value):
+        start = time.process_time()
         result = self.function(value)
-        return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        cpu = time.process_time() - start
+        return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, cpu
 
 
 def nothing(value):
@@ -82,19 +87,27 @@ def started(kind, workers):
         return Local(workers)
     import ray
 
-    ray.shutdown()
-    ray.init(num_cpus=workers, log_to_driver=False, logging_level=logging.ERROR)
-    return Ray()
+    for attempt in range(ATTEMPTS):
+        ray.shutdown()
+        try:
+            ray.init(num_cpus=workers, log_to_driver=False, logging_level=logging.ERROR)
+            return Ray()
+        except Exception:  # on a busy machine its processes start too slowly
+            if attempt == ATTEMPTS - 1:
+                raise
 
 
 def measure(do, products, kind, workers):
     """What ``do(engine)``, which returns a digest, takes: dict."""
     engine = Watched(started(kind, workers))
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     digest = do(engine)
+    cpu = time.process_time() - cpu - engine.cpu * (engine.engine == Local(1))  # works and writes
     return {
         "seconds": round(time.perf_counter() - start, 2),
         "products_per_second": round(engine.rate(products), 1),
+        "worker_cpu_ms": round(1000 * engine.cpu / products, 2),
+        "writer_cpu_ms": round(1000 * cpu / products, 2),
         "worker_mib": round(engine.kib / 1024),
         "digest": digest,
     }
