@@ -49,7 +49,9 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    made = Cluster(True, head_node_args={"num_cpus": 1, "object_store_memory": MEMORY})
+    made = Cluster(
+        True, head_node_args={"num_cpus": 1, "num_gpus": 1, "object_store_memory": MEMORY}
+    )
     ray.init(address=made.address, log_to_driver=False)
     yield made
     ray.shutdown()
@@ -132,6 +134,13 @@ def test_work_that_kills_its_process_ends_in_one_line(cluster, monkeypatch):
     monkeypatch.setattr(engines, "RETRIES", 1)
     with pytest.raises(InputError, match="could not do a part of the work in 2 attempts"):
         list(engines.Ray().map(os._exit, [1]))
+
+
+def test_processes_are_kept_with_a_part_of_a_gpu_too(cluster):
+    def here(_):
+        return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+    assert len(set(engines.Ray(gpus=0.5).map(here, range(6)))) == 1, "a model each time anew"
 
 
 def test_too_little_room_is_said(cluster):

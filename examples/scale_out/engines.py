@@ -6,8 +6,8 @@ Writes ``engines.json`` to --out: for each task, engine and number of workers
 
 - ``seconds`` in all, with the start of the processes,
 - ``products_per_second`` in the second half of the work, when all workers are at it,
-- ``worker_cpu_ms`` and ``writer_cpu_ms``: milliseconds of processor a product, of the workers' work and of
-  the process that writes, which the machine's other work changes little,
+- ``worker_cpu_ms`` and ``writer_cpu_ms``: milliseconds of processor a product, of the workers' work
+  and of the process that writes, which the machine's other work changes little,
 - ``worker_mib``: the largest memory that a worker process ever had (resident set),
 - ``digest`` of what was written, which must be one for all; the script ends with 1 if it is not,
 
@@ -90,7 +90,7 @@ def started(kind, workers):
     for attempt in range(ATTEMPTS):
         ray.shutdown()
         try:
-            ray.init(num_cpus=workers, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init("local", num_cpus=workers, log_to_driver=False, logging_level=logging.ERROR)
             return Ray()
         except Exception:  # on a busy machine its processes start too slowly
             if attempt == ATTEMPTS - 1:
