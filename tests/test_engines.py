@@ -179,22 +179,24 @@ def test_embedding_on_ray_writes_the_same_bytes_though_a_machine_is_lost(
 
 
 def test_embedding_on_ray_by_title_alone_and_further_splits(
-    model_folder, data_bin, cluster, tmp_path
+    model_folder, data_bin, cluster, tmp_path, monkeypatch
 ):
+    monkeypatch.chdir(data_bin.parent)  # the workers are elsewhere
     for engine in ("local", "ray"):
         out = tmp_path / engine
         embed.main(
-            ["--checkpoint", str(model_folder), "--data", str(data_bin), "--splits", "valid"]
+            ["--checkpoint", str(model_folder), "--data", data_bin.name, "--splits", "valid"]
             + ["--also", f"test:title={out}/titles", "--out", f"{out}/all", "--engine", engine]
             + ["--untrained", "--dtype", "float16", "--device", "cpu"]
         )
     assert files(tmp_path / "ray") == files(tmp_path / "local")
 
 
-def test_relisting_on_ray_writes_the_same_bytes(data_bin, cluster, tmp_path):
+def test_relisting_on_ray_writes_the_same_bytes(data_bin, cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(data_bin.parent)
     for engine in ("local", "ray"):
         relist.main(
-            [str(data_bin.parent / "products.tsv"), "--image-root", str(data_bin.parent / "images")]
+            ["products.tsv", "--image-root", "images"]
             + ["--products", "30", "--out", str(tmp_path / engine), "--engine", engine]
         )
     assert files(tmp_path / "ray") == files(tmp_path / "local")

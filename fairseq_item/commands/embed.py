@@ -98,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     needed = of_splits([name for names, *_ in wanted for name in names])
     args.source = (Mirror.of(args.data), needed) if is_url(args.data) else None
     args.data = local(args.data, needed)
+    if args.engine == "ray":  # whose processes have another current folder
+        args.data = Path(args.data).absolute()
     with ExitStack() as stack:
         folders = [stack.enter_context(output(out)) for *_, out in wanted]
         embed(args, [(*what, folder) for (*what, _), folder in zip(wanted, folders)])

@@ -110,7 +110,8 @@ class ImageRoot:
         return data
 
     def __getstate__(self):
-        return {**self.__dict__, "_descriptor": None}
+        # Absolute, for a process with another current folder.
+        return {**self.__dict__, "path": self.path.absolute(), "_descriptor": None}
 
     def __setstate__(self, state):
         """On another machine the same folder has another number.
