@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from fairseq_item import __version__
 from fairseq_item.files import atomic_path, locked_folder
 from fairseq_item.search.comparison import ITEMS_A_PART, Comparison
 from fairseq_item.search.duplicates import best_first, least_score
@@ -45,7 +46,8 @@ def near_pairs(index, folder, least, parts, map_in_order, device="cpu", visits=V
         InputError: the index has no fitted probabilities, or ``parts`` holds other things.
     """
     least_score(index, least)
-    plan = {"index": index.meta, "least": least, "visits": visits, "seed": seed}
+    plan = {"version": __version__, "index": index.meta, "least": least}
+    plan |= {"visits": visits, "seed": seed}
     with locked_folder(parts):
         parts = Parts(parts, plan, map_in_order)
         found = np.concatenate(_found(index, Comparison(str(folder), least, device), parts, plan))

@@ -2,7 +2,9 @@
 
 The vectors are the embeddings side by side, each times the square root of its scale, so that the
 inner product of two is their score but for words and shifts (see ``approximate``). Lists are the
-cells of k-means (Lloyd, 1982) on a sample. An item is *at home* in the list of the nearest centre,
+cells of spherical k-means (Dhillon and Modha, 2001) on a sample: centres are unit vectors, and the
+nearest one has the largest inner product. (By distance, short centres in the middle of everything
+had as many visitors as there are items.) An item is *at home* in the list of the nearest centre,
 and *visits* the lists of the ``visits`` nearest ones, its own first. Of two items that lie near,
 one is at home in a list that the other one visits.
 """
@@ -52,7 +54,7 @@ def list_centres(rows, count, lists, seed):
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.choice(count, min(count, lists * ITEMS_A_LIST), replace=False))
     vectors = rows[sample]
-    centres = vectors[np.sort(rng.choice(len(vectors), lists, replace=False))]
+    centres = _unit(vectors[np.sort(rng.choice(len(vectors), lists, replace=False))])
     for _ in range(TURNS if lists > 1 else 0):
         home = np.concatenate(
             [nearest(vectors[i : i + BLOCK], centres, 1) for i in range(0, len(vectors), BLOCK)]
@@ -60,16 +62,18 @@ def list_centres(rows, count, lists, seed):
         order = np.argsort(home, kind="stable")
         found, starts = np.unique(home[order], return_index=True)
         # A list that nobody is at home in keeps its centre.
-        sums = np.add.reduceat(vectors[order], starts, axis=0)
-        centres[found] = sums / np.diff(starts, append=len(order))[:, None]
+        centres[found] = _unit(np.add.reduceat(vectors[order], starts, axis=0))
     return centres
+
+
+def _unit(rows):
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def nearest(vectors, centres, visits):
     """The nearest centres of each vector, the nearest one first: (b, visits) int32."""
     visits = min(visits, len(centres))
-    # |x - c|^2 less |x|^2, which all centres share.
-    distances = np.einsum("ld,ld->l", centres, centres) - 2 * (vectors @ centres.T)
+    distances = -(vectors @ centres.T)
     found = np.argpartition(distances, visits - 1, axis=1)[:, :visits]
     order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1).astype(np.int32)
