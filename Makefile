@@ -11,7 +11,7 @@ OUT ?= quickstart
 JOBS ?= 2
 export PYTHON
 
-.PHONY: setup test test-fast test-long robustness soak kill-training lint quickstart smoke benchmark gpu docs clean
+.PHONY: setup test test-fast test-long robustness soak kill-training lint quickstart smoke benchmark gpu scale docs clean
 
 setup: $(VENV)/.ready
 
@@ -66,6 +66,15 @@ benchmark: setup
 GPU_OUT ?= gpu
 gpu: setup
 	$(VENV)/bin/python examples/benchmark/gpu.py --out $(GPU_OUT)
+
+# Costs of a product in each stage, throughput a process, recall, as tables and JSON in SCALE_OUT,
+# in under ten minutes; what catalogues of a million and more would take (docs/scaling.md).
+SCALE_OUT ?= scale
+scale: setup
+	$(VENV)/bin/python examples/benchmark/scale.py --out $(SCALE_OUT)
+	$(VENV)/bin/python examples/scale_out/engines.py --out $(SCALE_OUT) --photos 400 \
+	    --checkpoint $(SCALE_OUT)/small/model/checkpoint_last.pt --data $(SCALE_OUT)/small/data
+	$(VENV)/bin/python examples/benchmark/approximate.py --out $(SCALE_OUT) --quick
 
 # The documentation as a site, in site/; `.venv/bin/mkdocs serve` shows it while it is written.
 docs: setup

@@ -14,8 +14,8 @@ A stage that grows linearly costs the same for each further product: between the
 ("first") and between the two larger ones ("further"). Training is one epoch. Exact search asks
 the same 200 queries of all sizes, and "duplicates" looks for them with --compare near.
 
-``scale.json`` holds all that; see scale_plan.py for what is made of it. ``training.json``: the
-same updates by 1, 2 and 4 processes over gloo, see scale_training.py.
+``scale.json`` holds all that; see scale_plan.py for what is made of it. See scale_training.py for
+``training-processes.json``: the same updates by 1, 2 and 4 processes over gloo.
 """
 
 import shutil
@@ -192,6 +192,12 @@ def real_photos(work, count):
     return found
 
 
+def keep(folder, path):
+    """Put a folder in the place of what an earlier run left."""
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(folder, path)
+
+
 def table(sizes, stages):
     """Lines of cells: what further products cost, and whether that stays the same."""
     header = ["stage", *(f"{count:,}: CPU s" for count in sizes)]
@@ -233,6 +239,8 @@ def main(argv=None):
             few = Measured(work, 1024)
             few.prepare()
             scale_training.measure_all(out, few.data)
+            keep(few.data, out / "small" / "data")
+            keep(work / "model", out / "small" / "model")
     result = {"sizes": sizes, "stages": stages, "photos": photos, "wide": after}
     write(out, "scale", result, table(sizes, stages))
     write(out, "scale-wide", after, table(counts, after["stages"]))
