@@ -93,6 +93,16 @@ def not_negative(text: str) -> int:
     return _number(text, int, 0, MOST, "a whole number of 0 or more, up to a billion")
 
 
+def workers(text: str) -> int:
+    """An integer of 1 to ``MOST_WORKERS``."""
+    return _number(text, int, 1, MOST_WORKERS, f"a whole number of 1 to {MOST_WORKERS:,}")
+
+
+def workers_or_none(text: str) -> int:
+    """An integer of 0 to ``MOST_WORKERS``."""
+    return _number(text, int, 0, MOST_WORKERS, f"a whole number of 0 to {MOST_WORKERS:,}")
+
+
 def fraction(text: str) -> float:
     """A number within 0 and 1."""
     return _number(text, float, 0, 1, "a number within 0 and 1")
@@ -145,18 +155,10 @@ def add_workers(
     parser: Parser, default: int | None = None, help: str = "processes that work side by side"
 ) -> None:
     """Add ``--num-workers``; ``default`` None takes one a core. ``--workers`` was its old name."""
-    least = 1 if default is None else 0
-
-    def kind(text: str) -> int:
-        what = f"a whole number of {least} or more, up to {MOST_WORKERS:,}"
-        return _number(text, int, least, MOST_WORKERS, what)
-
+    kind = workers if default is None else workers_or_none
+    default = os.cpu_count() if default is None else default
     option = parser.add_argument(
-        "--num-workers",
-        type=kind,
-        default=os.cpu_count() if least else default,
-        metavar="N",
-        help=help,
+        "--num-workers", type=kind, default=default, metavar="N", help=help
     )
     parser.add_old_name(option, "--workers")
 

@@ -20,6 +20,7 @@ from fairseq_item.commands.common import (
     positive,
     run,
     say,
+    workers,
 )
 from fairseq_item.errors import InputError
 from fairseq_item.folders import check_replaceable
@@ -76,9 +77,10 @@ def parser():
     near.add_argument(
         "--on-disk", action="store_true", help="leave the lists on disk, mapped, not in memory"
     )
-    near.add_argument(
-        "--num-workers", type=positive, default=1, metavar="N", help="processes that fill the lists"
+    option = near.add_argument(
+        "--num-workers", type=workers, default=1, metavar="N", help="processes that fill the lists"
     )
+    p.add_old_name(option, "--workers")
     p.add_argument(
         "--transform",
         choices=list(transforms.KINDS),

@@ -111,7 +111,8 @@ SHARED = {
     "-k": {"positive"},
     "--seed": {"not_negative"},
     "--batch-size": {"positive"},
-    "--num-workers": {"positive", "not_negative"},  # by itself, or beside the process that computes
+    # By itself, or beside the process that computes.
+    "--num-workers": {"workers", "workers_or_none"},
     "--bootstrap": {"not_negative"},
     "--splits": {"splits"},
     "--query-splits": {"splits"},
@@ -306,5 +307,5 @@ def test_no_more_workers_than_any_machine_has(default, least):
     assert parser.parse_args(["--num-workers", "1024"]).num_workers == 1024
     assert parser.parse_args([]).num_workers == (os.cpu_count() if least else 0)
     for flag, value in (("--num-workers", "100000"), ("--workers", str(least - 1))):
-        with pytest.raises(InputError, match=f"number of {least} or more, up to 1,024"):
+        with pytest.raises(InputError, match=f"number of {least} to 1,024"):
             parser.parse_args([f"{flag}={value}"])
