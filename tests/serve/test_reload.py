@@ -1,10 +1,12 @@
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from fairseq_item.errors import InputError
+from fairseq_item.search.build import build_index
 from fairseq_item.search.change import change_index
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.like import build_like
@@ -82,6 +84,24 @@ def test_several_indexes_are_served_as_one(start, make, tmp_path):
     assert client.get("/healthz").json()["items"] == 29
     with pytest.raises(InputError, match="was not built for --recall"):
         start(index=index, recall=0.9)
+
+
+def test_an_index_is_served_approximately(start, make, tmp_path):
+    make.build(tmp_path, 30)
+    near = {"kind": "flat", "lists": 2, "on_disk": False}
+    build_index([tmp_path / "embeddings"], tmp_path / "near", approximate=near)
+    exact, client = (start(index=tmp_path / "near", recall=recall) for recall in (None, 0))
+    setting = client.served.engine.index.candidates.setting
+    assert exact.served.engine.index.candidates is None
+    client.served.engine.index.candidates.setting = replace(setting, scored=1, near=1, wordy=1)
+    asked = {"params": {"title": "red mug", "k": 10}}
+    found, right = (c.get("/api/search", **asked).json()["answers"] for c in (client, exact))
+    assert 0 < len(found) < len(right) == 10
+    scores = {one["id"]: one["score"] for one in right}
+    assert all(one["score"] == scores.get(one["id"], one["score"]) for one in found)
+    other = {"params": {"title": "red mug", "k": 10, "where": "id!=p1"}}  # exact
+    found, right = (c.get("/api/search", **other).json()["answers"] for c in (client, exact))
+    assert found == right
 
 
 def test_a_damaged_index_is_refused(start, make, tmp_path, caplog):
