@@ -5,7 +5,8 @@
 Writes ``engines.json`` to --out: for each task, engine and number of workers
 
 - ``seconds`` in all, with the start of the processes,
-- ``products_per_second`` in the second half of the work, when all workers are at it,
+- ``products_per_second`` in the second half of the work, when all workers are at it; null where that
+  is less than four parts a worker, for parts are taken in order and come in bursts,
 - ``worker_cpu_ms`` and ``writer_cpu_ms``: milliseconds of processor a product, of the workers' work
   and of the process that writes, which the machine's other work changes little,
 - ``worker_mib``: the largest memory that a worker process ever had (resident set),
@@ -57,11 +58,13 @@ class Watched:
             self.kib, self.cpu = max(self.kib, kib), self.cpu + cpu
             yield result
 
-    def rate(self, products):
-        """Products a second between the result in the middle and the last."""
-        half = (len(self.times) - 1) // 2
-        part = (len(self.times) - 1 - half) / len(self.times)
-        return products * part / (self.times[-1] - self.times[half]) if part else 0.0
+    def rate(self, products, workers):
+        """Products a second between the result in the middle and the last; None of too few."""
+        after = len(self.times) // 2
+        if after < 4 * workers:
+            return None
+        part = after / len(self.times)
+        return round(products * part / (self.times[-1] - self.times[-1 - after]), 1)
 
 
 class Measured:
@@ -105,7 +108,7 @@ def measure(do, products, kind, workers):
     cpu = time.process_time() - cpu - engine.cpu * (engine.engine == Local(1))  # works and writes
     return {
         "seconds": round(time.perf_counter() - start, 2),
-        "products_per_second": round(engine.rate(products), 1),
+        "products_per_second": engine.rate(products, workers),
         "worker_cpu_ms": round(1000 * engine.cpu / products, 2),
         "writer_cpu_ms": round(1000 * cpu / products, 2),
         "worker_mib": round(engine.kib / 1024),

@@ -21,7 +21,7 @@ def engines(monkeypatch):
 
 def test_what_is_measured(engines, model_folder, data_bin, tmp_path):
     options = ["--photos", "70", "--workers", "1", "2", "--out", str(tmp_path)]
-    model = ["--checkpoint", str(model_folder), "--data", str(data_bin), "--batch-size", "4"]
+    model = ["--checkpoint", str(model_folder), "--data", str(data_bin), "--batch-size", "1"]
     engines.main([*options, *model])
     found = json.loads((tmp_path / "engines.json").read_text())
     assert found["pack"]["products"] == 70
@@ -29,10 +29,12 @@ def test_what_is_measured(engines, model_folder, data_bin, tmp_path):
     for task in ("pack", "embed"):
         results = [found[task][name] for name in ("local-1", "local-2")]
         assert results[0]["digest"] == results[1]["digest"]
-        assert all(result["products_per_second"] > 0 for result in results)
+        assert results[0]["seconds"] > 0
         assert all(result["worker_cpu_ms"] > 0 for result in results)
         assert all(result["writer_cpu_ms"] >= 0 for result in results)
         assert all(20 < result["worker_mib"] < 20_000 for result in results)
+    assert found["embed"]["local-1"]["products_per_second"] > 0  # of 17 parts
+    assert found["pack"]["local-2"]["products_per_second"] is None
     assert found["map_us"].keys() == {"local-1", "local-2"}
 
 
