@@ -5,8 +5,8 @@
 Writes ``engines.json`` to --out: for each task, engine and number of workers
 
 - ``seconds`` in all, with the start of the processes,
-- ``products_per_second`` in the second half of the work, when all workers are at it; null where that
-  is less than four parts a worker, for parts are taken in order and come in bursts,
+- ``products_per_second`` in the second half of the work, when all workers are at it; null where
+  that is less than four parts a worker, for parts are taken in order and come in bursts,
 - ``worker_cpu_ms`` and ``writer_cpu_ms``: milliseconds of processor a product, of the workers' work
   and of the process that writes, which the machine's other work changes little,
 - ``worker_mib``: the largest memory that a worker process ever had (resident set),
