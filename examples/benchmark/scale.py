@@ -219,7 +219,7 @@ def main(argv=None):
     p.add_argument("--sizes", type=positive, nargs="+", default=[2000, 10_000, 50_000])
     p.add_argument("--photos", type=positive, default=500, help="real ones that are packed")
     p.add_argument(
-        "--wide", type=positive, nargs=2, default=[5000, 20_000], metavar="N",
+        "--wide", type=positive, nargs=2, default=[4000, 12_000], metavar="N",
         help="products with drawn embeddings of 768 values, for what follows embedding",
     )  # fmt: skip
     scale_plan.add_options(p)
