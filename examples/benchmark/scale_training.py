@@ -1,9 +1,10 @@
 """The same updates by 1, 2 and 4 processes over gloo: losses, CPU time and memory of each.
 
-Each batch of 64 is cut among the processes; dropout, whose randomness is each process' own, is
-off. A process' own rate is its products over the CPU-seconds that ``UPDATES[1]`` updates take
-beyond those of ``UPDATES[0]``, so that the start does not count: it stays the same where processes
-do not get in one another's way, though 2 cores run no 4 of them at a time.
+Each update has the same four batches of 16, whoever computes them; dropout, whose randomness is
+each process' own, is off. A process' own rate is its products over the CPU-seconds that
+``UPDATES[1]`` updates take beyond those of ``UPDATES[0]``, so that the start does not count: it
+stays the same where processes do not get in one another's way, though 2 cores run no 4 of them at a
+time.
 """
 
 import json
@@ -30,7 +31,8 @@ def train(data, processes, updates, folder):
         f"--distributed-backend gloo --distributed-world-size {processes} --distributed-no-spawn"
         f" --distributed-init-method {meet} --ddp-backend legacy_ddp"
     ).split() if processes > 1 else []  # fmt: skip
-    argv = [data, *OPTIONS, "--batch-size", BATCH // processes, "--max-update", updates, *many]
+    each = ["--batch-size", BATCH // 4, "--update-freq", 4 // processes]
+    argv = [data, *OPTIONS, *each, "--max-update", updates, *many]
 
     def one(rank):
         own = ["--distributed-rank", rank] if processes > 1 else []
