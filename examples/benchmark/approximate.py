@@ -29,7 +29,7 @@ from bench import measure, parser, write
 from synthetic import write_embeddings
 
 from fairseq_item.commands.common import fraction, positive, run
-from fairseq_item.search.candidate_lists import KINDS
+from fairseq_item.search.candidates.lists import KINDS
 from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.search import fused_search

@@ -38,7 +38,7 @@ from fairseq_item.reports.gallery_page import render_page
 from fairseq_item.search.duplicates import LEAST, group, likely_pairs, pair_hits, within_error
 from fairseq_item.search.hits import read_truth
 from fairseq_item.search.index import ItemIndex
-from fairseq_item.search.near_duplicates import VISITS, near_pairs
+from fairseq_item.search.near.pairs import VISITS, near_pairs
 from fairseq_item.search.search import search_device
 from fairseq_item.search.sources import embedded_from
 

@@ -26,7 +26,7 @@ from fairseq_item.errors import InputError
 from fairseq_item.folders import check_replaceable
 from fairseq_item.search import calibration, transforms
 from fairseq_item.search.build import build_index, check_same_model
-from fairseq_item.search.candidate_lists import KINDS
+from fairseq_item.search.candidates.lists import KINDS
 from fairseq_item.search.change import change_index
 from fairseq_item.search.embeddings import Embeddings
 from fairseq_item.search.fit import fit_index

@@ -16,7 +16,7 @@ from fairseq_item.files import writing
 from fairseq_item.folders import NewFolder
 from fairseq_item.progress import progress
 from fairseq_item.search import calibration, transforms
-from fairseq_item.search.candidate_build import check_asked, write_candidates
+from fairseq_item.search.candidates.build import check_asked, write_candidates
 from fairseq_item.search.embeddings import BLOCK, EMBEDDINGS, Embeddings, embedding_path
 from fairseq_item.search.fusion import Fuser, check_weights, own_settings
 from fairseq_item.search.hits import SIMILARITIES

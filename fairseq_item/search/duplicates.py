@@ -4,7 +4,7 @@ A pair is as likely as the fitted probability says, of either item as the query 
 Every pair above a probability is found by ``likely_pairs``: all items are compared with all, in
 float32 and a block at a time, and whatever could reach it is scored exactly, as in ``exact``.
 Memory is in proportion to blocks and to the pairs found. Where that takes too long, see
-``near_duplicates``.
+``near.pairs``.
 
 Of groups, any two items are such a pair: pairs are taken up from the most likely one on, and two
 groups become one when all pairs between them were taken (complete linkage), so that no chain of

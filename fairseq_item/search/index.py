@@ -215,8 +215,8 @@ def _load_lists(path, meta, present):
 
 def _load_candidates(path, meta, present, recall):
     """``Candidates``, set to a recall."""
-    from fairseq_item.search.candidates import Candidates
-    from fairseq_item.search.recall import choose
+    from fairseq_item.search.candidates.recall import choose
+    from fairseq_item.search.candidates.search import Candidates
 
     setting = choose(meta, recall, path)
     found = Candidates.open(Path(path), meta, present)

@@ -8,17 +8,18 @@ import pytest
 from fairseq_item.commands import index as index_command
 from fairseq_item.commands import search as search_command
 from fairseq_item.errors import InputError
-from fairseq_item.search import candidate_lists, recall
 from fairseq_item.search.build import build_index
-from fairseq_item.search.candidate_lists import KINDS, bytes_of, default_lists
-from fairseq_item.search.candidates import Setting
+from fairseq_item.search.candidates import lists as candidate_lists
+from fairseq_item.search.candidates import recall
+from fairseq_item.search.candidates.lists import KINDS, bytes_of, default_lists
+from fairseq_item.search.candidates.postings import Postings, write_postings
+from fairseq_item.search.candidates.search import Setting
 from fairseq_item.search.change import change_index
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.filters import narrowed
 from fairseq_item.search.hits import read_hits
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.lexical import LexicalIndex, count_terms
-from fairseq_item.search.postings import Postings, write_postings
 from fairseq_item.search.search import fused_search
 from fairseq_item.verify import verify
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from fairseq_item.errors import InputError
-from fairseq_item.search.candidate_lists import Source, bytes_of, scales_of, write_lists
-from fairseq_item.search.candidates import Candidates
+from fairseq_item.search.candidates.lists import Source, bytes_of, scales_of, write_lists
+from fairseq_item.search.candidates.postings import write_postings
+from fairseq_item.search.candidates.recall import ANSWERS, QUERIES, measure
+from fairseq_item.search.candidates.search import Candidates
 from fairseq_item.search.embeddings import EMBEDDINGS, embedding_path
 from fairseq_item.search.fusion import Fuser, own_settings
-from fairseq_item.search.postings import write_postings
-from fairseq_item.search.recall import ANSWERS, QUERIES, measure
 
 
 def check_asked(fusion, weights, factory):

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 
 from fairseq_item.errors import InputError
-from fairseq_item.search.candidates import Setting
+from fairseq_item.search.candidates.search import Setting
 from fairseq_item.search.exact import search_exactly
 from fairseq_item.search.fusion import Batch, Fuser, own_settings
 from fairseq_item.search.item_queries import as_queries

@@ -1,6 +1,6 @@
 """Approximate search: a few candidates of each query, scored exactly.
 
-Candidates by their embeddings are those that faiss lists (see ``candidate_lists``), candidates by
+Candidates by their embeddings are those that faiss lists (see ``lists``), candidates by
 their words those with the rarest words of the query (see ``postings``). Where there are more than
 are to be scored, a first score chooses: the embeddings' share as the quantiser's codes tell it, the
 words' as it is. What is left is scored as the exact search does, by all four similarities of the
@@ -16,11 +16,11 @@ import numpy as np
 from fairseq_item import digests
 from fairseq_item.data.arrays import open_mapped
 from fairseq_item.errors import InputError
-from fairseq_item.search.candidate_lists import ivf_of, side_by_side
+from fairseq_item.search.candidates.lists import ivf_of, side_by_side
+from fairseq_item.search.candidates.postings import Postings
 from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.index import CODES, LISTS, import_faiss
 from fairseq_item.search.lexical import COLUMNS
-from fairseq_item.search.postings import Postings
 
 MEND = "run item-index again"
 

@@ -1,4 +1,4 @@
-"""What ``near_duplicates`` does with some items of an index: one method for each kind of part."""
+"""What ``pairs`` does with some items of an index: one method for each kind of part."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +13,8 @@ from fairseq_item.search.fusion import Batch
 from fairseq_item.search.index import ItemIndex
 from fairseq_item.search.item_queries import subset, untransformed
 from fairseq_item.search.lexical import MEND, LexicalIndex, count_terms
-from fairseq_item.search.near_lists import BLOCK, FusedRows, list_centres, nearest
-from fairseq_item.search.rare_words import RareWords
+from fairseq_item.search.near.lists import BLOCK, FusedRows, list_centres, nearest
+from fairseq_item.search.near.rare_words import RareWords
 
 ITEMS_A_PART, QUERIES_A_TIME, ITEMS_A_TIME, PAIRS_A_TIME = 8192, 1024, 16384, 4096
 # Two storage positions, the smaller one first, and the smaller score of the two directions.

@@ -1,7 +1,7 @@
 """Pairs that are likely the same product among items that lie near or share rare words.
 
 All pairs of a million items take days. Here an item is compared with those of the lists that it
-visits (``near_lists``), and with titles that share rare words with it (``rare_words``). What could
+visits (``lists``), and with titles that share rare words with it (``rare_words``). What could
 reach the probability is scored exactly, in both directions: a pair that is found has the
 probability that ``duplicates.likely_pairs`` gives it. Some are not found: docs/duplicates.md says
 how many.
@@ -16,11 +16,11 @@ import numpy as np
 
 from fairseq_item import __version__
 from fairseq_item.files import atomic_path, locked_folder
-from fairseq_item.search.comparison import ITEMS_A_PART, Comparison
 from fairseq_item.search.duplicates import best_first, least_score
-from fairseq_item.search.near_lists import Lists, list_count
-from fairseq_item.search.parts import Parts
-from fairseq_item.search.rare_words import RareWords
+from fairseq_item.search.near.comparison import ITEMS_A_PART, Comparison
+from fairseq_item.search.near.lists import Lists, list_count
+from fairseq_item.search.near.parts import Parts
+from fairseq_item.search.near.rare_words import RareWords
 
 VISITS = 8
 

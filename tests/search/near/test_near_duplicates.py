@@ -6,14 +6,15 @@ import pytest
 
 from fairseq_item.errors import InputError
 from fairseq_item.parallel import map_in_order
-from fairseq_item.search import comparison, near_lists, rare_words
 from fairseq_item.search.build import build_index
 from fairseq_item.search.duplicates import likely_pairs
 from fairseq_item.search.embeddings import EmbeddingWriter
 from fairseq_item.search.index import ItemIndex
-from fairseq_item.search.near_duplicates import near_pairs
-from fairseq_item.search.near_lists import Lists, list_centres, list_count, nearest
-from fairseq_item.search.rare_words import RareWords
+from fairseq_item.search.near import comparison, rare_words
+from fairseq_item.search.near import lists as near_lists
+from fairseq_item.search.near.lists import Lists, list_centres, list_count, nearest
+from fairseq_item.search.near.pairs import near_pairs
+from fairseq_item.search.near.rare_words import RareWords
 
 COUNT, PRODUCTS, DIM = 600, 200, 8
 FIT = {"weights": [0.4, 0.0, 0.5, 0.4], "intercept": -3.0}
@@ -46,7 +47,7 @@ def folder(tmp_path_factory):
 def small_parts(monkeypatch):
     """Many parts, blocks and lists of these few items."""
     monkeypatch.setattr(near_lists, "ITEMS_A_LIST", 10)
-    monkeypatch.setattr("fairseq_item.search.near_duplicates.ITEMS_A_PART", 128)
+    monkeypatch.setattr("fairseq_item.search.near.pairs.ITEMS_A_PART", 128)
     for name, value in (("ITEMS_A_PART", 128), ("QUERIES_A_TIME", 7), ("PAIRS_A_TIME", 50)):
         monkeypatch.setattr(comparison, name, value)
 

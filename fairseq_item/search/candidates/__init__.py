@@ -1,0 +1,1 @@
+"""Approximate search: candidates by their embeddings and by their words, scored exactly."""
