@@ -259,6 +259,17 @@ def add_network(parser: Any) -> None:
     )
 
 
+def add_indexes(parser: Parser) -> None:
+    """``INDEX...``, the folders to search."""
+    parser.add_argument(
+        "index",
+        nargs="+",
+        metavar="INDEX",
+        help="folder that item-index wrote; several, the later ones made --like the first, are "
+        "searched as one",
+    )
+
+
 def add_verify(parser: Parser) -> None:
     """Add ``--verify``."""
     parser.add_argument(

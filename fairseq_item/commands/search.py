@@ -9,6 +9,7 @@ import sys
 from fairseq_item.commands.common import (
     Parser,
     add_answers,
+    add_indexes,
     add_verify,
     amount,
     fraction,
@@ -66,13 +67,7 @@ def _check_recall(args):
 
 def parser():
     p = Parser(__doc__)
-    p.add_argument(
-        "index",
-        nargs="+",
-        metavar="INDEX",
-        help="folder that item-index wrote; several, the later ones made --like the first, are "
-        "searched as one",
-    )
+    add_indexes(p)
     p.add_argument("--queries", metavar="DIR", help="embeddings of the queries")
     p.add_argument("--title", type=words, help="title of the product asked for")
     p.add_argument("--image", metavar="FILE", help="image of the product asked for")

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 
-from fairseq_item.commands.common import Parser, fraction, positive, run, say, splits
+from fairseq_item.commands.common import Parser, add_indexes, fraction, positive, run, say, splits
 from fairseq_item.errors import InputError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -23,13 +23,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def parser() -> Parser:
     """The options of ``item-serve``."""
     p = Parser(__doc__)
-    p.add_argument(
-        "index",
-        nargs="+",
-        metavar="INDEX",
-        help="folder that item-index wrote; several, the later ones made --like the first, are "
-        "searched as one",
-    )
+    add_indexes(p)
     p.add_argument(
         "--recall",
         type=fraction,
