@@ -96,7 +96,8 @@ SLOW = (
 # Those of a recipe or benchmark as a whole, of a hundred processes each: make test-long.
 LONG = (
     "test_second_photos.py::test_the_whole_recipe", "test_benchmark_search.py::test_growth",
-    "test_benchmark_serving.py::test_serving",
+    "test_benchmark_serving.py::test_serving", "test_benchmark_scale.py::test_scale_in_small",
+    "test_scale_out_engines.py::test_what_is_measured",
 )  # fmt: skip
 
 
