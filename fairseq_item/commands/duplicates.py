@@ -118,7 +118,10 @@ def main(argv=None):
     items = _gallery_items(args, index) if args.gallery else None
     near = args.compare == "near" or (args.compare == "auto" and len(index) > MOST_ALL)
     parts = Path(args.parts or f"{args.out}.parts").resolve()
-    pairs = (_near_pairs if near else _all_pairs)(index, least, args, parts)
+    if near:
+        pairs = _near_pairs(index, least, args, parts)
+    else:
+        pairs = likely_pairs(index, least, search_device(args.device))
     if args.probability is None:
         pairs = within_error(pairs, args.error)
     groups = group(pairs)
@@ -132,10 +135,6 @@ def main(argv=None):
         _write_gallery(args, index, items, groups, labels)
     if near and args.parts is None:
         shutil.rmtree(parts)
-
-
-def _all_pairs(index, least, args, parts):
-    return likely_pairs(index, least, search_device(args.device))
 
 
 def _near_pairs(index, least, args, parts):

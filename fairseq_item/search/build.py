@@ -77,7 +77,7 @@ def build_index(
             ``fit.fit_index``; the fusion must be "sum".
         verify: see ``Embeddings.load``.
         approximate: dict, ``kind``, ``lists`` and ``on_disk`` as of
-            ``candidate_lists.write_lists``: also write what approximate search needs.
+            ``candidates.lists.write_lists``: also write what approximate search needs.
         workers: processes that do so.
 
     Returns:

@@ -59,7 +59,7 @@ def _settings(values):
 
 
 def _approximate(built):
-    """What ``candidate_build.write_candidates`` gives."""
+    """What ``candidates.build.write_candidates`` gives."""
     given = isinstance(built, dict) and isinstance(built.get("scales"), dict)
     right = given and set(built["scales"]) <= set(EMBEDDINGS) and built["scales"]
     flags = ("on_disk", "words")

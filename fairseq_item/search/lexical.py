@@ -38,7 +38,7 @@ from fairseq_item.search.vectors import release
 
 COLUMNS = 1 << 20
 K1, B = 1.2, 0.75
-TITLES_A_TIME = 16384
+TITLES_A_TIME, ENTRIES_A_TIME = 16384, 1 << 20
 MEND = "run item-index again"
 # Thai to Myanmar, Khmer, Japanese and Chinese.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -89,6 +89,18 @@ def _mapped(path, dtype, mode, count):
     except OSError as error:
         reason = error.strerror
     raise InputError(f"{path} is damaged ({reason}); {MEND}")
+
+
+def open_starts(path, count):
+    """Where each of ``count`` rows, or columns, begins and the last one ends: (count + 1,) int64.
+
+    Raises:
+        InputError: the file is missing, or does not ascend from 0.
+    """
+    starts = np.array(open_mapped(path, (count + 1,), ("int64",), MEND))
+    if starts[0] != 0 or (np.diff(starts) < 0).any():
+        raise InputError(f"{path} is damaged; {MEND}")
+    return starts
 
 
 class Statistics(NamedTuple):
@@ -194,9 +206,7 @@ class LexicalIndex:
             InputError: one is missing or does not fit.
         """
         paths = lexical_paths(folder)
-        starts = np.array(open_mapped(paths[0], (count + 1,), ("int64",), MEND))
-        if starts[0] != 0 or (np.diff(starts) < 0).any():
-            raise InputError(f"{paths[0]} is damaged; {MEND}")
+        starts = open_starts(paths[0], count)
         columns, weights = (
             _mapped(path, kind, mode, int(starts[-1]))
             for path, kind in zip(paths[1:], (np.int32, np.float32))
@@ -224,14 +234,24 @@ class LexicalIndex:
         if path.exists():
             found = np.array(open_mapped(path, (COLUMNS,), ("int64",), MEND))
         else:
-            found = np.zeros(COLUMNS, np.int64)
-            for start in range(0, len(self.columns), 1 << 22):
-                found += np.bincount(self.columns[start : start + (1 << 22)], minlength=COLUMNS)
+            found = self.title_counts()
             release(self.columns)
         statistics = Statistics(found, words["titles"], words["length"])
         if statistics.summary != words:
             raise InputError(f"{folder} is damaged (its words were counted otherwise); {MEND}")
         return statistics
+
+    def stretches(self):
+        """Yield (start, stop) of entries to be read at a time."""
+        count = int(self.starts[-1])
+        return ((i, min(i + ENTRIES_A_TIME, count)) for i in range(0, count, ENTRIES_A_TIME))
+
+    def title_counts(self):
+        """(COLUMNS,) int64: in how many titles each term is."""
+        found = np.zeros(COLUMNS, np.int64)
+        for start, stop in self.stretches():
+            found += np.bincount(self.columns[start:stop], minlength=COLUMNS)
+        return found
 
     @property
     def most(self):

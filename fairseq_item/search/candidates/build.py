@@ -31,7 +31,7 @@ def write_candidates(work, index, asked, seed, workers):
     Args:
         work: index folder that is being written, with all other arrays.
         index: ``ItemIndex`` of it.
-        asked: dict: ``kind``, ``lists`` and ``on_disk`` as of ``candidate_lists.write_lists``.
+        asked: dict: ``kind``, ``lists`` and ``on_disk`` as of ``lists.write_lists``.
         seed: of the training sample, and of the queries that recall is measured with.
         workers: processes.
 

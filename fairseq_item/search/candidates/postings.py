@@ -14,12 +14,10 @@ import numpy as np
 
 from fairseq_item.data.arrays import create_mapped, open_mapped, save_array
 from fairseq_item.errors import InputError
-from fairseq_item.search.fusion import rank
+from fairseq_item.search.by_word import column_starts, write_by_word
 from fairseq_item.search.index import POSTINGS
-from fairseq_item.search.lexical import COLUMNS, MEND
+from fairseq_item.search.lexical import COLUMNS, MEND, open_starts
 from fairseq_item.search.vectors import release
-
-TITLES_A_TIME = 16384
 
 
 def postings_paths(folder):
@@ -28,34 +26,17 @@ def postings_paths(folder):
 
 
 def write_postings(lexical, folder):
-    """Write the files; ``lexical`` is a ``LexicalIndex``, read twice, some titles at a time."""
+    """Write the files; ``lexical`` is a ``LexicalIndex``, read twice, a stretch at a time."""
     paths = postings_paths(folder)
-    blocks = range(0, len(lexical), TITLES_A_TIME)
-    counts = np.zeros(COLUMNS, np.int64)
-    for start in blocks:
-        counts += np.bincount(lexical.columns[_some(lexical, start)], minlength=COLUMNS)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = column_starts(lexical.title_counts())
     save_array(paths[0], starts)
-    free, total = starts[:-1].copy(), int(starts[-1])
+    total = int(starts[-1])
     rows, weights = (
         create_mapped(path, kind, (total,)) for path, kind in zip(paths[1:], (np.int32, np.float16))
     )
-    for start in blocks:
-        some = _some(lexical, start)
-        columns = np.asarray(lexical.columns[some])
-        sizes = np.diff(lexical.starts[start : start + TITLES_A_TIME + 1])
-        owners = np.repeat(np.arange(start, start + len(sizes), dtype=np.int32), sizes)
-        order = np.argsort(columns, kind="stable")
-        columns = columns[order]
-        where = free[columns] + rank(columns)
-        rows[where], weights[where] = owners[order], lexical.weights[some][order]
-        free += np.bincount(columns, minlength=COLUMNS)
+    write_by_word(lexical, np.ones(COLUMNS, bool), starts, rows, weights)
     for array in (rows, weights, lexical.columns, lexical.weights):
         release(array)
-
-
-def _some(lexical, start):
-    return slice(*lexical.starts[[start, min(start + TITLES_A_TIME, len(lexical))]])
 
 
 class Postings:
@@ -81,9 +62,7 @@ class Postings:
             InputError: one is missing or does not fit.
         """
         paths = postings_paths(folder)
-        starts = np.array(open_mapped(paths[0], (COLUMNS + 1,), ("int64",), MEND))
-        if starts[0] != 0 or (np.diff(starts) < 0).any():
-            raise InputError(f"{paths[0]} is damaged; {MEND}")
+        starts = open_starts(paths[0], COLUMNS)
         rows, weights = (
             open_mapped(path, (int(starts[-1]),), (kind,), MEND)
             for path, kind in zip(paths[1:], ("int32", "float16"))

@@ -20,7 +20,7 @@ from fairseq_item.search.candidates.lists import ivf_of, side_by_side
 from fairseq_item.search.candidates.postings import Postings
 from fairseq_item.search.embeddings import EMBEDDINGS
 from fairseq_item.search.index import CODES, LISTS, import_faiss
-from fairseq_item.search.lexical import COLUMNS
+from fairseq_item.search.lexical import COLUMNS, LexicalIndex
 
 MEND = "run item-index again"
 
@@ -54,7 +54,7 @@ class Candidates:
 
     Args:
         lists: faiss index whose ids are storage positions.
-        scales: of ``candidate_lists.scales_of``.
+        scales: of ``lists.scales_of``.
         codes: (n, M) uint8, or None.
         postings: ``Postings``, or None where words do not count.
 
@@ -193,20 +193,19 @@ class _Words:
     """
 
     def __init__(self, counts, lexical):
-        self._counts, self._starts = counts, lexical.starts
-        self._columns, self._weights = np.asarray(lexical.columns), np.asarray(lexical.weights)
+        self._counts = counts
+        # Plain arrays: a memory map takes longer to index.
+        columns, weights = np.asarray(lexical.columns), np.asarray(lexical.weights)
+        self._lexical = LexicalIndex(lexical.starts, columns, weights)
         self._dense = np.zeros(COLUMNS, np.float32)
 
     def products(self, query, rows):
         """(m,) float32 of one query with some rows."""
-        starts = self._starts
-        begin, sizes = starts[rows], starts[rows + 1] - starts[rows]
-        ends = np.cumsum(sizes)
-        where = np.arange(ends[-1]) + np.repeat(begin - ends + sizes, sizes)
+        titles = self._lexical.take(rows)
         some = slice(*self._counts.indptr[query : query + 2])
         columns = self._counts.indices[some]
         self._dense[columns] = self._counts.data[some]
-        added = self._dense[self._columns[where]] * self._weights[where]
+        added = self._dense[titles.columns] * titles.weights
         self._dense[columns] = 0
         sums = np.concatenate([[0], np.cumsum(added, dtype=np.float64)])
-        return (sums[ends] - sums[ends - sizes]).astype(np.float32)
+        return (sums[titles.starts[1:]] - sums[titles.starts[:-1]]).astype(np.float32)

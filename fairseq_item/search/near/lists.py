@@ -1,17 +1,17 @@
 """Lists of items whose fused vectors lie near one another, for comparing within lists.
 
 The vectors are the embeddings side by side, each times the square root of its scale, so that the
-inner product of two is their score but for words and shifts (see ``approximate``). Lists are the
-cells of spherical k-means (Dhillon and Modha, 2001) on a sample: centres are unit vectors, and the
-nearest one has the largest inner product. (By distance, short centres in the middle of everything
-had as many visitors as there are items.) An item is *at home* in the list of the nearest centre,
+inner product of two is their score but for words and shifts (see ``candidates.lists``). Lists are
+the cells of spherical k-means (Dhillon and Modha, 2001) on a sample: centres are unit vectors, and
+the nearest one has the largest inner product. (By distance, short centres in the middle of
+everything had as many visitors as there are items.) An item is *at home* in the list of the nearest centre,
 and *visits* the lists of the ``visits`` nearest ones, its own first. Of two items that lie near,
 one is at home in a list that the other one visits.
 """
 
 import numpy as np
 
-from fairseq_item.search.embeddings import EMBEDDINGS
+from fairseq_item.search.candidates.lists import scales_of, side_by_side
 
 ITEMS_A_LIST, TURNS, BLOCK = 40, 6, 2048
 
@@ -25,15 +25,14 @@ class FusedRows:
     """
 
     def __init__(self, index, fuser):
-        scales = dict(zip([name for _, name in fuser.active()], fuser.linear()[0]))
-        self._scales = {n: np.float32(scales[n] ** 0.5) for n in EMBEDDINGS if scales.get(n)}
-        self._index = index
+        self._scales, self._index = scales_of(fuser), index
 
     def __getitem__(self, rows):
         """(b, D) float32 of a slice or an array of positions; D is 0 where only words count."""
-        parts = [scale * self._index.vectors[name][rows] for name, scale in self._scales.items()]
-        count = len(self._index.present[rows])
-        return np.hstack(parts) if parts else np.zeros((count, 0), np.float32)
+        if not self._scales:
+            return np.zeros((len(self._index.present[rows]), 0), np.float32)
+        vectors = {name: self._index.vectors[name][rows] for name in self._scales}
+        return side_by_side(vectors, self._scales)
 
 
 def list_count(count, visits):

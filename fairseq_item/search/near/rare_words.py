@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fairseq_item.search.by_word import column_starts, write_by_word
 from fairseq_item.search.fusion import rank
 from fairseq_item.search.lexical import COLUMNS
 
 MOST_TITLES, MOST_PAIRS, TITLES_A_TIME = 64, 16, 2048
-ENTRIES_A_TIME = 1 << 22
 
 
 class RareWords(NamedTuple):
@@ -33,24 +33,13 @@ class RareWords(NamedTuple):
     @classmethod
     def of(cls, lexical, most=MOST_TITLES):
         """The rare words of a ``LexicalIndex``, read a stretch at a time."""
-        counts = np.zeros(COLUMNS, np.int64)
-        for start, stop in _stretches(lexical):
-            counts += np.bincount(lexical.columns[start:stop], minlength=COLUMNS)
+        counts = lexical.title_counts()
         rare = (counts > 1) & (counts <= most)
-        starts = np.concatenate([[0], np.cumsum(np.where(rare, counts, 0))])
+        starts = column_starts(np.where(rare, counts, 0))
         # scipy would copy the two into one type.
         kind = np.int32 if max(starts[-1], len(lexical)) < 2**31 else np.int64
         titles, weights = np.empty(starts[-1], kind), np.empty(starts[-1], np.float32)
-        filled = starts[:-1].copy()
-        for start, stop in _stretches(lexical):
-            columns = np.asarray(lexical.columns[start:stop])
-            entries = np.flatnonzero(rare[columns])
-            entries = entries[np.argsort(columns[entries], kind="stable")]
-            columns = columns[entries]
-            place = filled[columns] + rank(columns)
-            titles[place] = np.searchsorted(lexical.starts, start + entries, side="right") - 1
-            weights[place] = lexical.weights[start:stop][entries]
-            filled += np.bincount(columns, minlength=COLUMNS)
+        write_by_word(lexical, rare, starts, titles, weights)
         return cls(starts.astype(kind), titles, weights)
 
     @classmethod
@@ -74,8 +63,3 @@ class RareWords(NamedTuple):
             most = most[rank(one[most]) < MOST_PAIRS]
             found.append(np.sort(np.stack([one[most], other[most]], axis=1), axis=1))
         return np.unique(np.concatenate(found), axis=0)
-
-
-def _stretches(lexical):
-    count = int(lexical.starts[-1])
-    return ((i, min(i + ENTRIES_A_TIME, count)) for i in range(0, count, ENTRIES_A_TIME))

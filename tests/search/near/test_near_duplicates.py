@@ -170,7 +170,7 @@ def test_rare_words_beside_a_plain_twin(folder, monkeypatch):
     shared = dense @ dense.T
     np.fill_diagonal(shared, 0)
     monkeypatch.setattr(rare_words, "MOST_PAIRS", COUNT)
-    monkeypatch.setattr(rare_words, "ENTRIES_A_TIME", 100)
+    monkeypatch.setattr("fairseq_item.search.lexical.ENTRIES_A_TIME", 100)
     pairs = RareWords.of(lexical, most=16).pairs(lexical, 100, 300)
     wanted = {tuple(sorted(pair)) for pair in np.argwhere(shared > 0) if 100 <= pair[0] < 300}
     assert {tuple(pair) for pair in pairs.tolist()} == wanted
