@@ -4,9 +4,9 @@ The vectors are the embeddings side by side, each times the square root of its s
 inner product of two is their score but for words and shifts (see ``candidates.lists``). Lists are
 the cells of spherical k-means (Dhillon and Modha, 2001) on a sample: centres are unit vectors, and
 the nearest one has the largest inner product. (By distance, short centres in the middle of
-everything had as many visitors as there are items.) An item is *at home* in the list of the nearest centre,
-and *visits* the lists of the ``visits`` nearest ones, its own first. Of two items that lie near,
-one is at home in a list that the other one visits.
+everything had as many visitors as there are items.) An item is *at home* in the list of the
+nearest centre, and *visits* the lists of the ``visits`` nearest ones, its own first. Of two items
+that lie near, one is at home in a list that the other one visits.
 """
 
 import numpy as np
