@@ -11,13 +11,14 @@ limit; the rarest is always taken. What common words add is left to whoever scor
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from fairseq_item.data.arrays import create_mapped, open_mapped, save_array
 from fairseq_item.errors import InputError
 from fairseq_item.search.by_word import column_starts, write_by_word
 from fairseq_item.search.index import POSTINGS
 from fairseq_item.search.lexical import COLUMNS, MEND, open_starts
-from fairseq_item.search.vectors import release
+from fairseq_item.search.vectors import half_to_float32, release
 
 
 def postings_paths(folder):
@@ -72,46 +73,45 @@ class Postings:
         release(rows)
         return cls(starts, rows, weights, count)
 
-    def best(self, columns, counts, limit, most, totals):
+    def best(self, columns, counts, limit, most):
         """Some titles with the rarest terms of a query, those of most weight.
 
         Args:
             columns, counts: (t,) the query's terms, and how often it has each.
             limit: postings to be looked at.
             most: titles to be returned, at most.
-            totals: (count,) float32 zeros to work with; they are zeros again afterwards.
 
         Returns:
             (m,) int64 positions, ascending.
         """
-        sizes = self.starts[columns + 1] - self.starts[columns]
-        order = np.argsort(sizes, kind="stable")
-        order = order[sizes[order] > 0]
-        taken = np.cumsum(sizes[order]) <= limit
+        begin = self.starts[columns]
+        sizes = self.starts[columns + 1] - begin
+        terms = np.argsort(sizes, kind="stable")
+        terms = terms[sizes[terms] > 0]
+        taken = np.cumsum(sizes[terms]) <= limit
         taken[:1] = True
-        found = []
-        for term in order[taken]:
-            some = slice(self.starts[columns[term]], self.starts[columns[term] + 1])
-            rows = self.rows[some]
-            totals[rows] += self.weights[some].astype(np.float32) * counts[term]
-            found.append(rows)
-        if not found:
+        terms = terms[taken]
+        if not len(terms):
             return np.zeros(0, np.int64)
-        rows = np.concatenate(found)
-        weight = totals[rows]
-        totals[rows] = 0
-        if len(rows) > most:
-            # A title is listed once for each of its terms: more are kept than are wanted.
-            rows = _heaviest(rows, weight, most)
-        return np.unique(rows).astype(np.int64)
+        begin, sizes = begin[terms], sizes[terms]
+        some = [slice(i, i + n) for i, n in zip(begin.tolist(), sizes.tolist())]
+        rows = np.concatenate([self.rows[one] for one in some])
+        weights = half_to_float32(np.concatenate([self.weights[one] for one in some]))
+        ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        # scipy adds them up in a quarter of the time that NumPy's fancy indexing takes.
+        matrix = sparse.csc_matrix((weights, rows, ends), (self.count, len(terms)))
+        totals = matrix @ counts[terms].astype(np.float32)
+        return _heaviest(rows, totals[rows], most)
 
 
-def _heaviest(rows, weight, most):
-    """The ``most`` different rows of most weight, each perhaps several times."""
-    kept = min(len(rows), 4 * most)
-    some = np.argpartition(-weight, kept - 1)[:kept] if kept < len(rows) else np.arange(len(rows))
-    different, first = np.unique(rows[some], return_index=True)
-    if len(different) <= most:
-        return different
-    weight = weight[some][first]
-    return different[np.argpartition(-weight, most - 1)[:most]]
+def _heaviest(rows, weights, most):
+    """The ``most`` different rows of most weight, ascending; a row may be there several times."""
+    kept = 4 * most  # a title is listed once for each of its terms
+    if len(rows) > kept:
+        least = np.partition(weights, -kept)[-kept]
+        enough = np.flatnonzero(weights >= least)
+        rows, weights = rows[enough], weights[enough]
+    rows, first = np.unique(rows, return_index=True)
+    if len(rows) > most:
+        rows = np.sort(rows[np.argpartition(-weights[first], most - 1)[:most]])
+    return rows.astype(np.int64)

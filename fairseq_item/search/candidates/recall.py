@@ -21,13 +21,13 @@ QUERIES, ANSWERS = 256, 10
 # Each step visits twice as many lists and words, and keeps half as many candidates again. How much
 # of each is worth while differs between catalogues. First scores are good: few need exact ones.
 STEPS = 11
-NEAR, WIDER, WORDY, SCORED = (10, 20), 1.5, 6, 20
-POSTINGS = (1000, 4000, 16_000)
+NEAR, WIDER, WORDY, SCORED = (10, 20, 40), 1.5, 6, 20
+POSTINGS = (4000, 16_000, 64_000)
 IN_VIEW = 16  # of a graph, to begin with
 ENOUGH = 0.9975
 # Microseconds: of a vector visited, a posting, a link followed, and a candidate that is scored at
 # first and exactly. Only their ratios count.
-VECTOR, POSTING, LINK, ROUGH, EXACT = 0.03, 0.02, 3.0, 1.5, 8.0
+VECTOR, POSTING, LINK, ROUGH, EXACT = 0.03, 0.005, 3.0, 0.9, 13.0
 
 
 def settings(candidates, count):

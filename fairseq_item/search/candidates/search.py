@@ -130,15 +130,13 @@ class Candidates:
         tables = self._tables(vectors)
         words = batch.queries["lexical"] if self.postings is not None else None
         weights = _Words(words, batch.index.lexical) if words is not None else None
-        found, totals = [], np.zeros(len(batch.index), np.float32)
+        found = []
         for query in range(count):
             rows = near[query][near[query] >= 0]
             if words is not None:
                 some = slice(*words.indptr[query : query + 2])
                 terms = words.indices[some], words.data[some]
-                by_words = self.postings.best(
-                    *terms, setting.postings, setting.wordy * more, totals
-                )
+                by_words = self.postings.best(*terms, setting.postings, setting.wordy * more)
                 rows = np.concatenate([rows, by_words])
             rows = np.unique(rows)
             most = setting.scored * more
@@ -175,7 +173,8 @@ class Candidates:
     def _rough(self, batch, query, rows, table, weights):
         """A first score of some items: (m,) float32."""
         codes = self.codes[rows]
-        rough = table[np.arange(codes.shape[1]), codes].sum(axis=1)
+        places = codes + table.shape[1] * np.arange(codes.shape[1])  # in the table as one row
+        rough = table.ravel().take(places).sum(axis=1)
         scales, shifts = batch.fuser.linear()
         both = batch.index.present[rows][:, batch.columns] & batch.present[query]
         rough -= both @ shifts.astype(np.float32)
