@@ -54,3 +54,20 @@ def test_million(tmp_path, model_folder):
     written = (parts / "0.npy").stat().st_mtime_ns
     make(tmp_path / "b", 40)  # goes on where it was
     assert (parts / "0.npy").stat().st_mtime_ns == written
+
+
+def test_near_duplicates(tmp_path, model_folder):
+    import million
+    import near_duplicates
+
+    made = ["--products", "400", "--images", "30", "--queries", "120"]
+    million.main(["--checkpoint", str(model_folder), "--out", str(tmp_path / "a"), *made])
+    read = ["--items", tmp_path / "a/items", "--queries", tmp_path / "a/queries"]
+    out = ["--out", tmp_path / "out", "--sampled", "100", "--workers", "1"]
+    near_duplicates.main([str(word) for word in (*read, *out)])
+    result = json.loads((tmp_path / "out/near-duplicates.json").read_text())
+    assert result["items"] == 460
+    assert result["second_listings"] == 60
+    assert 0 < result["second_listings_found"] <= 60
+    # So few items are all in lists that are visited.
+    assert result["sampled_found"] == result["sampled_pairs"] > 0
