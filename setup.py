@@ -121,6 +121,8 @@ setup(
         "ray": ["ray>=2.40"],
         # s3:// and gs:// as inputs and outputs.
         "cloud": ["fsspec>=2024.6", "s3fs>=2024.6", "gcsfs>=2024.6"],
+        # Servers that `make test-optional` starts.
+        "servers": ["moto[server]>=5", "pgserver>=0.1.4"],
         # What examples/benchmark runs beside ours.
         "benchmark": ["transformers>=4.50", "sentence-transformers>=5.4", "webdataset>=0.2.100"],
         # make docs
