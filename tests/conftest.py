@@ -93,11 +93,14 @@ SLOW = (
 )  # fmt: skip
 
 
-# Those of a recipe or benchmark as a whole, of a hundred processes each: make test-long.
+# Those of a recipe or benchmark as a whole, of many processes each: make test-long.
 LONG = (
     "test_second_photos.py::test_the_whole_recipe", "test_benchmark_search.py::test_growth",
+    "test_benchmark_search.py::test_search", "test_benchmark_training.py::test_training",
+    "test_benchmark_approximate.py", "test_benchmark_data.py::test_loading",
     "test_benchmark_serving.py::test_serving", "test_benchmark_scale.py::test_scale_in_small",
     "test_scale_out_engines.py::test_what_is_measured",
+    "test_quickstart.py::test_own_catalogue",
 )  # fmt: skip
 
 
@@ -110,7 +113,8 @@ def _not_quiet(monkeypatch):
 def pytest_collection_modifyitems(items):
     """Mark what is slow or long, for ``make test-fast`` and ``make test`` to leave out."""
     for item in items:
-        if any(name in item.nodeid for name in LONG):
+        # The smoke table of all models: a fixture of several tests.
+        if any(name in item.nodeid for name in LONG) or "smoke" in item.fixturenames:
             item.add_marker(pytest.mark.long)
         named = any(name in item.nodeid for name in SLOW)
         if named or "commands" in getattr(item, "fixturenames", ()):

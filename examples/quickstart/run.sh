@@ -143,36 +143,36 @@ item-train "$recipe" "$data" --save-dir "$model" --num-workers $workers --batch-
         print ""; fflush() }' || { tail -n 20 "$out/train.log" >&2; exit 1; }
 
 step "Embedding, indexing and searching"
-search() { # search NAME EMBED_FLAGS...: hits by all similarities, with fit and without, and by each
-    local name=$1 embeddings=$out/embeddings/$1 by
-    shift
+search() { # search NAME HITS EMBED_FLAGS...: embed, index, and write hits/NAME-HIT.tsv of each
+    local name=$1 hits=$2 embeddings=$out/embeddings/$1 hit asked
+    shift 2
     item-embed --checkpoint "$model" --data "$data" --splits train,valid,test \
         --out "$embeddings/index" --also "query=$embeddings/query" \
         --also "query:image=$embeddings/photo" --also "query:title=$embeddings/title" \
         --also "$fit_split=$embeddings/fit" "$@"
     item-index "$embeddings/index" --out "$out/index/$name" "${fit[@]}" \
         --fit-queries "$embeddings/fit"
-    for by in fused global title image; do
-        item-search "$out/index/$name" --queries "$embeddings/query" --similarity $by \
-            --out "$out/hits/$name-$by.tsv"
-    done
-    item-search "$out/index/$name" --queries "$embeddings/query" --fusion sum \
-        --out "$out/hits/$name-unfitted.tsv"
-    for by in photo title; do # queries that have nothing else
-        item-search "$out/index/$name" --queries "$embeddings/$by" \
-            --out "$out/hits/$name-only-$by.tsv"
+    for hit in $hits; do
+        case $hit in
+            unfitted) asked=(query --fusion sum) ;;
+            only-*) asked=("${hit#only-}") ;; # queries that have nothing else
+            *) asked=(query --similarity "$hit") ;;
+        esac
+        item-search "$out/index/$name" --queries "$embeddings/${asked[0]}" "${asked[@]:1}" \
+            --out "$out/hits/$name-$hit.tsv"
     done
 }
-search trained --features none
+each="fused unfitted global title image only-photo only-title"
+search trained "$each" --features none
 item-search "$out/index/trained" --queries "$out/embeddings/trained/query" --similarity lexical \
     --out "$out/hits/words.tsv"
-search untrained --features none --untrained
+search untrained "$each" --features none --untrained
 item-baseline bm25 --data "$data" --out "$out/hits/bm25.tsv"
 best=trained
 if [ $pretrained = yes ]; then
     best=features
-    search features
-    search untrained-features --untrained
+    search features "fused unfitted only-photo"
+    search untrained-features "fused only-photo" --untrained
     item-baseline features --data "$data" --out "$out/hits/rival.tsv"
     item-baseline features --data "$data" --weights 0 1 --out "$out/hits/rival-only-photo.tsv"
 fi

@@ -2,6 +2,7 @@
 
 import gc
 from types import SimpleNamespace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -41,7 +42,8 @@ def made(dtype, kind="sum"):
 
 @pytest.fixture
 def copies(monkeypatch):
-    """Small parts; the stretches that were copied to the device."""
+    """Small parts, nothing kept yet; the stretches that were copied to the device."""
+    monkeypatch.setattr(resident, "_kept", WeakKeyDictionary())
     monkeypatch.setattr(resident, "ROWS", 128)
     monkeypatch.setitem(ROWS_A_TIME, "cuda", 200)
     seen, copied = [], resident._copied
@@ -69,7 +71,6 @@ def keep(monkeypatch, parts, size):
 @pytest.mark.parametrize("parts", [0, 5, 12])
 def test_answers_are_those_of_brute_force(parts, dtype, kind, copies, monkeypatch):
     batch = made(dtype, kind)
-    gc.collect()
     keep(monkeypatch, parts, 128 * batch.index.vectors["title"].stored[:1].nbytes)
     every = [batch.best(np.full(COUNT, query), np.arange(COUNT)) for query in range(20)]
     for _ in range(2):
@@ -87,14 +88,12 @@ def test_answers_are_those_of_brute_force(parts, dtype, kind, copies, monkeypatc
 
 def test_what_is_kept_goes_with_the_index(copies, monkeypatch):
     monkeypatch.setattr(resident, "room", lambda device: 1e9)
-    gc.collect()
-    before = len(resident._kept)
     batch = made("float16")
     search_exactly(batch, DEVICE)
-    assert len(resident._kept) == before + 3
+    assert len(resident._kept) == 3
     del batch
     gc.collect()
-    assert len(resident._kept) == before
+    assert not resident._kept
 
 
 def test_stored_values_are_what_is_kept(copies, monkeypatch):
