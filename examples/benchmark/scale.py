@@ -15,7 +15,7 @@ A stage that grows linearly costs the same for each further product: between the
 the same 200 queries of all sizes, and "duplicates" looks for them with --compare near.
 
 ``scale.json`` holds all that; see scale_plan.py for what is made of it. See scale_training.py for
-``training-processes.json``: the same updates by 1, 2 and 4 processes over gloo.
+``training-processes.json``: training by 1, 2 and 4 processes over gloo.
 """
 
 import shutil
@@ -148,8 +148,9 @@ class Measured:
 def draw_embeddings(folder, count, dim):
     """Embeddings of two listings a product, without a model."""
     rng = np.random.default_rng(1)
+    titles = [f"{' '.join(rng.choice(WORDS, 3))} {i // 2}" for i in range(count)]
     items = [
-        {"id": f"p{i}", "title": f"thing {i // 2}", "product": str(i // 2)} for i in range(count)
+        {"id": f"p{i}", "title": title, "product": str(i // 2)} for i, title in enumerate(titles)
     ]
     centres = rng.standard_normal((count // 2 + 1, dim), np.float32)[np.arange(count) // 2]
     writer = EmbeddingWriter(folder, items, dim, "float16")
