@@ -28,8 +28,9 @@ CATALOGUES = {
 }
 UPDATE_GFLOP = 107.6
 TRAINED = 100_000 * 512
-# Compares with as many as the square root of all.
-STEEP = {"duplicates": 1.5}
+# Of duplicates an item is compared with as many as the square root of all, which counts where they
+# are many: near_duplicates.py found no more a product at 1.1 million than scale.py at thousands.
+LINEAR_TO, STEEP = 1_100_000, {"duplicates": 1.5}
 STAGES, WIDE = ("import", "pack", "binarise", "index", "duplicates"), ("index", "duplicates")
 
 
@@ -64,7 +65,7 @@ def costs(measured, count, args):
             count * slope(sizes, [one[name][key] for one in stages], len(sizes) - 1)
             for key in ("cpu", "bytes")
         )
-        cpu *= (count / sizes[-1]) ** (STEEP.get(name, 1) - 1)
+        cpu *= max(1.0, count / LINEAR_TO) ** (STEEP.get(name, 1) - 1)
         found[name] = {"cpu": cpu, "gpu": 0.0, "bytes": size}
     photo = measured["photos"]["jpeg"]
     found["pack"] = {"cpu": count * photo["cpu"], "gpu": 0.0, "bytes": count * photo["bytes"]}

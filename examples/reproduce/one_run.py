@@ -56,7 +56,9 @@ class Run:
             found.update({"lr": self.trial, "max-update": self.size["lr-updates"]})
         if updates := found.get("max-update"):
             points = 1 if self.trial else self.size.get("points", 1)
-            found["save-interval-updates"] = max(1, updates // points)
+            # fairseq would save, but not search, at one that is an epoch's end, too.
+            for what in ("save", "validate"):
+                found[f"{what}-interval-updates"] = max(1, updates // points)
             if warmup := self.size.get("warmup"):
                 found["total-num-update"] = updates
                 found["warmup-updates"] = int(warmup * updates)

@@ -16,7 +16,7 @@ def _importable(monkeypatch):
 
 
 def test_costs_by_hand():
-    """Import costs 1 ms and 10 bytes a further product; duplicates as the power 1.5."""
+    """Import costs 1 ms and 10 bytes a further product; duplicates at last as the power 1.5."""
     import scale_plan
 
     sizes = [100, 1000, 10_000]
@@ -30,7 +30,9 @@ def test_costs_by_hand():
     assert found["import"]["cpu"] == pytest.approx(1000)
     assert found["import"]["bytes"] == pytest.approx(1e7)
     assert found["pack"] == {"cpu": pytest.approx(1e4), "gpu": 0, "bytes": pytest.approx(2e10)}
-    assert found["duplicates"]["cpu"] == pytest.approx(1000 * 100**0.5)
+    assert found["duplicates"]["cpu"] == pytest.approx(1000)
+    many = scale_plan.costs(measured, 4_400_000, ARGS)
+    assert many["duplicates"]["cpu"] == pytest.approx(4400 * 4**0.5)
     rate = 500e3 / scale_plan.UPDATE_GFLOP  # products a second, of one GPU
     assert found["train"]["gpu"] == pytest.approx(51_200_000 / rate)
     assert found["embed"]["gpu"] == pytest.approx(1e6 / rate / 3)
