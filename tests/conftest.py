@@ -100,7 +100,7 @@ LONG = (
     "test_benchmark_approximate.py", "test_benchmark_data.py::test_loading",
     "test_benchmark_serving.py::test_serving", "test_benchmark_scale.py::test_scale_in_small",
     "test_scale_out_engines.py::test_what_is_measured",
-    "test_quickstart.py::test_own_catalogue",
+    "test_quickstart.py::test_own_catalogue", "test_quickstart.py::test_demo_catalogue[yes]",
 )  # fmt: skip
 
 

@@ -35,16 +35,20 @@ def quickstart(out, **settings):
     return done.stdout
 
 
-def test_demo_catalogue(tmp_path):
-    printed = quickstart(tmp_path, PRODUCTS="60", TRAIN_ARGS="--log-interval 1")
+@pytest.mark.parametrize("features", ["no", "yes"])  # with them it takes twice as long
+def test_demo_catalogue(tmp_path, features):
+    with_features = features == "yes" and "BM25 + features" in ROWS
+    rows = {row for row in ROWS if with_features or "features" not in row}
+    settings = {"PRODUCTS": "60", "FEATURES": features, "TRAIN_ARGS": "--log-interval 1"}
+    printed = quickstart(tmp_path, **settings)
     lines = [line for line in printed.splitlines() if "num_updates=" in line]
     assert len(lines) == len(set(lines)) == 4  # each update that was logged, once
     scores = json.loads((tmp_path / "scores.json").read_text())
-    assert set(scores) == ROWS
+    assert set(scores) == rows
     assert all(0 <= row["MAP@10"] <= row["MAR@10"] <= 100 for row in scores.values())
-    assert all(name in printed for name in ROWS)
+    assert all(name in printed for name in rows)
     assert (tmp_path / "gallery.html").stat().st_size > 10_000
-    best = "features" if "BM25 + features" in ROWS else "trained"
+    best = "features" if with_features else "trained"
     command = f"item-serve {tmp_path}/index/{best} --image-root {tmp_path}/catalog/images"
     assert printed.splitlines()[-1].endswith(command)
     trained = {line.split("\t")[0] for line in (tmp_path / "splits" / "train.tsv").open()}
