@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 import tarfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from random import Random
 
@@ -77,9 +77,10 @@ def write_catalog(out, products, listings=(2, 4), size=256, seed=1, tar=False, w
     # Written last: a folder without it is not whole.
     table.unlink(missing_ok=True)
     draw = partial(draw_listings, seed=seed, listings=listings, size=size)
-    results = map_in_order(draw, range(products), workers)
     opened = open_tar(out / "images.tar") if tar else open_folder(out / "images")
-    with TsvWriter(table, FIELDS) as writer, opened as add:
+    results = map_in_order(draw, range(products), workers)
+    # Closed at once, or the processes would be ended whenever the interpreter comes to it.
+    with TsvWriter(table, FIELDS) as writer, opened as add, closing(results):
         for made in progress(results, "drawing", products, "product"):
             for row, data in made:
                 add(row["image"], data)
