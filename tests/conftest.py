@@ -113,11 +113,11 @@ def _not_quiet(monkeypatch):
 def pytest_collection_modifyitems(items):
     """Mark what is slow or long, for ``make test-fast`` and ``make test`` to leave out."""
     for item in items:
+        fixtures = getattr(item, "fixturenames", ())
         # The smoke table of all models: a fixture of several tests.
-        if any(name in item.nodeid for name in LONG) or "smoke" in item.fixturenames:
+        if any(name in item.nodeid for name in LONG) or "smoke" in fixtures:
             item.add_marker(pytest.mark.long)
-        named = any(name in item.nodeid for name in SLOW)
-        if named or "commands" in getattr(item, "fixturenames", ()):
+        if any(name in item.nodeid for name in SLOW) or "commands" in fixtures:
             item.add_marker(pytest.mark.slow)
 
 

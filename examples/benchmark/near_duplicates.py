@@ -14,14 +14,13 @@ with all others exactly: of their pairs of probability 0.5 or more, how many doe
 
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from bench import measure, parser, write
 
 from fairseq_item.commands.common import positive, run
-from fairseq_item.parallel import map_in_order
+from fairseq_item.engines import Local
 from fairseq_item.search.duplicates import LEAST, fuser_of, least_score, may_reach
 from fairseq_item.search.embeddings import EMBEDDINGS, Embeddings, EmbeddingWriter
 from fairseq_item.search.exact import Cpu
@@ -108,8 +107,7 @@ def main(argv=None):
             OMP_NUM_THREADS="1",
         )  # fmt: skip
         # Nothing is compared again: the parts are there.
-        workers = partial(map_in_order, workers=1)
-        pairs = near_pairs(index, work / "index", LEAST, work / "parts", workers)
+        pairs = near_pairs(index, work / "index", LEAST, work / "parts", Local().map)
         found = set(map(tuple, pairs.rows.tolist()))
         rng, half = np.random.default_rng(1), args.sampled // 2
         some = rng.choice(again[:, 1], min(half, len(again)), replace=False)

@@ -76,7 +76,7 @@ def measure_all(out, data):
         losses, _ = train(data, processes, UPDATES[1], folder, 4 // processes)
         apart, _ = rates(data, processes, folder, together=False)
         row = {"processes": processes, "apart": apart, "losses": losses}
-        # One process does not know of others either way.
+        # Of one process it is the same again: how far the two are apart is the noise.
         row["together"], row["memory"] = rates(data, processes, folder, together=True)
         rows.append(row)
     shutil.rmtree(folder)
